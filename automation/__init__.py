@@ -1,0 +1,1 @@
+"""What do we do? Events, triggers, executions and deliveries."""

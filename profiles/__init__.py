@@ -1,0 +1,1 @@
+"""Who is it? Profiles, identities, consent, segments and what behaviour says about them."""

@@ -1,0 +1,105 @@
+"""The outbox, and follow-up tasks for people."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from automation.models.events import LANE_CHOICES
+from automation.models.triggers import Trigger, TriggerVersion
+from profiles.models import Profile
+
+
+class Delivery(models.Model):
+    """One action of one execution on one channel: a row of the outbox.
+
+    Claimed and committed as `sending` before any network call, the result committed after it (R-025).
+    `attempt` rises at every claim and fences late answers (R-013). A row without `due_at` waits for the
+    action before it. `execution_id` has no constraint, because executions are partitioned.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Waits for its moment"
+        SENDING = "sending", "Handed to the channel"
+        SENT = "sent", "Accepted by the channel"
+        UNCERTAIN = "uncertain", "Interrupted; may have gone out"
+        FAILED = "failed", "Given up"
+        CANCELLED = "cancelled", "Not sent, for a reason"
+        DELIVERED = "delivered", "Arrived"
+        OPENED = "opened", "Opened"
+        CLICKED = "clicked", "Clicked"
+        BOUNCED = "bounced", "Came back"
+        COMPLAINED = "complained", "Complained about"
+
+    id = models.UUIDField(primary_key=True)
+    execution_id = models.BigIntegerField()
+    execution_decided_at = models.DateTimeField(help_text="Finds the execution's partition.")
+    trigger = models.ForeignKey(Trigger, on_delete=models.PROTECT, db_index=False, related_name="deliveries")
+    version = models.ForeignKey(TriggerVersion, on_delete=models.PROTECT, db_index=False, related_name="+")
+    profile = models.ForeignKey(
+        Profile, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="deliveries"
+    )
+    event_id = models.BigIntegerField()
+    event_at = models.DateTimeField()
+    action_index = models.SmallIntegerField()
+    action_type = models.CharField(max_length=30)
+    channel = models.CharField(max_length=20, help_text="internal for actions that touch only our database.")
+    message_class = models.CharField(max_length=15)
+    topic = models.CharField(max_length=50)
+    lane = models.SmallIntegerField(choices=LANE_CHOICES)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    reason = models.CharField(max_length=30, blank=True, default="", db_default="")
+    idempotency_key = models.CharField(max_length=80, unique=True)
+    due_at = models.DateTimeField(null=True)
+    attempt = models.IntegerField(default=0, db_default=0)
+    tries = models.IntegerField(default=0, db_default=0, help_text="Network calls made so far.")
+    worker = models.CharField(max_length=100, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    address = models.CharField(max_length=300, blank=True, default="", db_default="")
+    provider_id = models.CharField(max_length=255, blank=True, default="", db_default="")
+    result = models.JSONField(default=dict, db_default={})
+    error_class = models.CharField(max_length=100, blank=True, default="", db_default="")
+    error = models.CharField(max_length=500, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    sending_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index("lane", "due_at", name="delivery_due", condition=models.Q(status="pending")),
+            models.Index("lease_until", name="delivery_leased", condition=models.Q(status="sending")),
+            models.Index("execution_id", "action_index", name="delivery_execution"),
+            models.Index(models.F("profile"), models.F("created_at").desc(), name="delivery_profile"),
+            models.Index(models.F("status"), models.F("created_at").desc(), name="delivery_status"),
+        ]
+        constraints = [
+            models.UniqueConstraint("execution_id", "action_index", "channel", name="delivery_action_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action_type} {self.pk}"
+
+
+class Task(models.Model):
+    """Something a person should do for a customer."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        DONE = "done", "Done"
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="tasks")
+    delivery = models.OneToOneField(Delivery, null=True, blank=True, editable=False, on_delete=models.SET_NULL)
+    title = models.CharField(max_length=200)
+    notes = models.TextField(blank=True, default="")
+    assignee = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    due_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index("state", "due_at", name="task_inbox")]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,74 @@
+"""Celery: four lanes as four queues, and a clock. The reasons are in reliability.md section 3.2.
+
+No guarantee rests on Celery: PostgreSQL rows are the work, a message only rings the bell of a lane.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+LANES = ("critical", "high", "medium", "low")
+
+app = Celery("beckon")
+
+
+@app.on_configure.connect  # type: ignore[untyped-decorator]
+def configure(sender: Celery, **_: object) -> None:
+    """Fill in what needs Django's settings, which must not be read while this module is imported."""
+    from django.conf import settings
+
+    sender.conf.update(
+        broker_url=settings.BROKER_URL,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "queue_order_strategy": "priority",
+            "global_keyprefix": settings.REDIS_PREFIX,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "retry_on_timeout": True,
+        },
+    )
+
+
+app.conf.update(
+    task_queues=[Queue(name) for name in (*LANES, "periodic")],
+    task_default_queue="low",
+    task_create_missing_queues=False,
+    task_routes={"automation.tasks.periodic_*": {"queue": "periodic"}},
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_acks_on_failure=True,
+    task_acks_on_timeout=True,
+    task_ignore_result=True,
+    result_backend=None,
+    task_soft_time_limit=60,
+    task_time_limit=90,
+    task_serializer="json",
+    accept_content=["json"],
+    task_publish_retry=False,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=20,
+    worker_enable_soft_shutdown_on_idle=True,
+    worker_eta_task_limit=100,
+    worker_max_tasks_per_child=1000,
+    worker_max_memory_per_child=400_000,
+    worker_proc_alive_timeout=30,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
+    beat_cron_starting_deadline=60,
+    timezone="UTC",
+    enable_utc=True,
+)
+app.autodiscover_tasks(["automation", "analytics"])

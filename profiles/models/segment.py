@@ -1,0 +1,35 @@
+"""Named groups of customers."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from profiles.models.profile import Profile
+
+
+class Segment(models.Model):
+    """A named group; triggers, people and actions add and remove members."""
+
+    key = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One customer in one segment, since when and why."""
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="memberships")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="memberships")
+    since = models.DateTimeField(db_default=Now())
+    source = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="What added it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("profile", "segment", name="membership_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.profile_id} in {self.segment_id}"
