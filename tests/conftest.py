@@ -1,0 +1,68 @@
+"""One PostgreSQL and one Redis for the whole run, started when the first test needs them.
+
+The run gets a temporary base folder; settings compute from it where the servers will listen, so that tests
+without a database start nothing. Each xdist worker joins the same servers and has its own database and its
+own prefix of Redis keys. With DATABASE_URL and REDIS_URL set, those servers are used instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.embedded import paths
+from config.servers import Servers, attached, keeper_lives
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+if WORKER:
+    os.environ["REDIS_PREFIX"] = f"beckon-{WORKER}:"
+else:
+    os.environ["BECKON_HOME"] = tempfile.mkdtemp(prefix="beckon-")  # The workers inherit it.
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the settings, now that the environment says where the servers of this run are."""
+    import django
+
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the base folder once the last worker has let the servers go and they have ended."""
+    if WORKER:
+        return
+    where = paths()
+    deadline = time.monotonic() + 20
+    while keeper_lives(where) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for folder in {where.base, where.state, where.run}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers | None]:
+    """The running servers of this test run; None when the environment names servers of its own."""
+    with attached() as joined:
+        yield joined
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(servers: Servers | None, django_db_setup: None) -> None:
+    """pytest-django's creation of the test database, after the servers are up."""
+
+
+@pytest.fixture
+def own_servers() -> Iterator[Servers]:
+    """A pair of servers for one test that kills or freezes them; already started."""
+    base = Path(tempfile.mkdtemp(prefix="beckon-own-"))
+    with Servers(base) as mine:
+        yield mine
+    shutil.rmtree(base, ignore_errors=True)
