@@ -24,6 +24,7 @@ class Case:
         "open",
         "policy",
         "profile_seed",
+        "reaches_out",
         "rivals",
         "state",
     )
@@ -52,18 +53,14 @@ class Case:
         # What the caps count: the messages that can go, or all of them when none can, so that the
         # record shows every reason.
         self.channels = self.open or ask.channels
+        # Whether a message goes to where the customer is, not only into the product.
+        self.reaches_out = not policy.in_product_channels.issuperset(self.channels)
 
     @property
     def topic(self) -> str:
         """Consent is per topic; a transactional trigger that names none is not about marketing."""
         topic = self.ask.topic
         return "transactional" if topic == _MARKETING and not self.is_marketing else topic
-
-    @property
-    def reaches_out(self) -> bool:
-        """Whether a message goes to where the customer is, not only into the product."""
-        inside = self.policy.in_product_channels
-        return any(channel not in inside for channel in self.channels)
 
     def _close(self) -> None:
         shut: set[str] = set()

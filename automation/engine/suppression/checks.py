@@ -97,22 +97,25 @@ def _over(case: Case, cap: Cap, reason: Reason) -> Held | None:
     if need == 0:
         return None
     earlier = [sent for sent in case.state.sends if _counts(sent, cap)]
-    free = _free(case, cap, earlier, need)
-    params = {
+    free = _free(case, cap, earlier, need) if earlier or need > cap.limit else case.moment
+    if free != case.moment:
+        return Held(reason, free, _cap_params(cap, need))
+    won = [sent for sent in case.rivals if _counts(sent, cap)]
+    if won:
+        free = _free(case, cap, earlier + won, need)
+        if free != case.moment:
+            return Held(Reason.LOST_TO, free, {**_cap_params(cap, need), "winner": won[0].trigger_key})
+    return None
+
+
+def _cap_params(cap: Cap, need: int) -> dict[str, object]:
+    return {
         "limit": cap.limit,
         "window_hours": cap.window.total_seconds() / 3600,
         "channel": cap.channel,
         "calendar_day": cap.calendar_day,
         "needs": need,
     }
-    if free != case.moment:
-        return Held(reason, free, params)
-    won = [sent for sent in case.rivals if _counts(sent, cap)]
-    if won:
-        free = _free(case, cap, earlier + won, need)
-        if free != case.moment:
-            return Held(Reason.LOST_TO, free, {**params, "winner": won[0].trigger_key})
-    return None
 
 
 def _counts(sent: Sent, cap: Cap) -> bool:

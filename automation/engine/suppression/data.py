@@ -52,9 +52,8 @@ class Fired:
     last_at: datetime
     count: int  # For ever; from PostgreSQL.
     recent: tuple[datetime, ...] = ()  # Newest first, at least as far back as the trigger's period.
-    by_key: Mapping[str, datetime] = field(
-        default_factory=dict
-    )  # Last firing per cooldown key (an order, a product).
+    by_key: Mapping[str, datetime] = field(default_factory=dict)
+    """Last firing per cooldown key (an order, a product)."""
 
     def again(self, at: datetime, cooldown_key: str) -> Fired:
         """With one more firing."""
@@ -153,13 +152,10 @@ class CustomerState:
     sends: tuple[Sent, ...] = ()  # Newest first; reserved and uncertain ones count, future ones too.
     fired: Mapping[int, Fired] = field(default_factory=dict)
     dedupe_keys: frozenset[tuple[int, str]] = frozenset()  # (trigger id, key) already decided.
-    consent: Mapping[tuple[str, str], bool] = field(
-        default_factory=dict
-    )  # (topic, channel) -> yes or no; absent: never asked.
+    consent: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """(topic, channel) -> yes or no; absent: never asked. ANY_TOPIC stands for all of marketing."""
     addresses: Mapping[str, str] = field(default_factory=dict)  # Channel -> address.
-    dead_addresses: Mapping[str, str] = field(
-        default_factory=dict
-    )  # Channel -> why (hard_bounce, complaint, ...).
+    dead_addresses: Mapping[str, str] = field(default_factory=dict)  # Channel -> why (hard_bounce, ...).
     preferences: Mapping[str, Any] = field(default_factory=dict)
     """channels_off, topics_off (lists), pause_until (moment or its ISO text), at_most_weekly (bool)."""
     engagement_score: float = 0.5
