@@ -26,6 +26,7 @@ from config.embedded import NAMES, PROJECT, EmbeddedError, Paths, default_base, 
 
 START_TIMEOUT = 60.0  # Seconds; a first start copies files and runs initdb, about one second on two cores.
 STOP_TIMEOUT = 20.0
+_KEEPERS: dict[Path, subprocess.Popen[bytes]] = {}  # Started by this process; they may outlive `Servers`.
 
 
 class Servers:
@@ -103,6 +104,8 @@ class Servers:
             else:
                 shared_since = None
             time.sleep(0.02)
+        if not keeper_lives(self.paths) and (keeper := _KEEPERS.pop(self.paths.state, None)):
+            keeper.wait(timeout)
 
     def pids(self) -> dict[str, int]:
         """Process ids by name: `keeper`, `postgres`, `redis`; empty while the servers are not ready."""
@@ -154,8 +157,10 @@ class Servers:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the keeper in a session of its own, so that Ctrl-C reaches us and not it."""
+        if former := _KEEPERS.pop(self.paths.state, None):
+            former.wait(STOP_TIMEOUT)
         with (self.paths.logs / "keeper.log").open("wb") as log:
-            return subprocess.Popen(
+            keeper = subprocess.Popen(
                 [sys.executable, "-m", "config.keeper", str(self.paths.base)],
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
@@ -163,6 +168,8 @@ class Servers:
                 stderr=log,
                 start_new_session=True,
             )
+        _KEEPERS[self.paths.state] = keeper
+        return keeper
 
     def _let_go(self) -> None:
         if self._users is not None:
