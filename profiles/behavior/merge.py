@@ -15,7 +15,7 @@ from profiles.behavior.engagement import HALF_LIFE_DAYS, add_weight
 from profiles.behavior.patterns import merge_patterns
 from profiles.behavior.places import settle_zone
 from profiles.behavior.segments import segment_of
-from profiles.behavior.state import State
+from profiles.behavior.state import EMPTY, State, empty
 from profiles.behavior.traits import merge_traits
 
 _SOURCES: Final = ("default", "geo", "event", "explicit")  # Weakest first.
@@ -28,6 +28,7 @@ def merge(
 
     Preferences: the known profile's, key by key, except that no wish to hear less is lost.
     """
+    known = empty() if known is EMPTY else known
     new = dict(known)
     new["first_seen"] = _pick(min, known["first_seen"], anonymous["first_seen"])
     new["last_activity"] = _pick(max, known["last_activity"], anonymous["last_activity"])

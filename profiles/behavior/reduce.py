@@ -10,7 +10,7 @@ from profiles.behavior.money import order_value, refund_value
 from profiles.behavior.patterns import note_event
 from profiles.behavior.places import settle_zone
 from profiles.behavior.segments import segment_of
-from profiles.behavior.state import BehaviorEvent, State, moment_text
+from profiles.behavior.state import EMPTY, BehaviorEvent, State, empty, moment_text
 from profiles.behavior.traits import traits_of, write_traits
 from profiles.behavior.vocabulary import IDENTIFY, MACHINE_MADE, PASSIVE, PROFILE_UPDATES, PURCHASES, REFUNDS
 
@@ -33,7 +33,7 @@ def apply(
     - patterns: counters, hours, categories, devices, sessions; see patterns.py.
     - behavior_segment: as of `last_activity`; see segments.py.
     """
-    new = dict(state)
+    new = empty() if state is EMPTY else dict(state)
     name, at = event.name, event.occurred_at
     moment = moment_text(at)
     is_machine = event.data.get(MACHINE_MADE) is True

@@ -44,6 +44,7 @@ ALIASES: Final[Mapping[str, str]] = {
 MAX_TRAITS: Final = 200
 MAX_KEY: Final = 100
 MAX_JSON: Final = 4096
+MAX_NUMBER: Final = 10**30
 _MISSING: Final = object()
 
 
@@ -109,7 +110,7 @@ def text(value: Any, limit: int) -> str | None:
         if not line.isprintable():
             line = "".join(c if c.isprintable() else " " for c in line)
         return line.strip()[:limit].rstrip()
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
         return str(value)[:limit]
     return None
 
@@ -153,7 +154,7 @@ def _clean(traits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int):
+    if value is None or (isinstance(value, int) and abs(value) < MAX_NUMBER):
         return value
     try:
         written = json.dumps(value, allow_nan=False)
