@@ -17,26 +17,7 @@ LANES = ("critical", "high", "medium", "low")
 app = Celery("beckon")
 
 
-@app.on_configure.connect  # type: ignore[untyped-decorator]
-def configure(sender: Celery, **_: object) -> None:
-    """Fill in what needs Django's settings, which must not be read while this module is imported."""
-    from django.conf import settings
-
-    sender.conf.update(
-        broker_url=settings.BROKER_URL,
-        broker_transport_options={
-            "visibility_timeout": 3600,
-            "queue_order_strategy": "priority",
-            "global_keyprefix": settings.REDIS_PREFIX,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 2,
-            "socket_keepalive": True,
-            "health_check_interval": 25,
-            "retry_on_timeout": True,
-        },
-    )
-
-
+app.config_from_object("django.conf:settings", namespace="CELERY")  # Broker address and transport.
 app.conf.update(
     task_queues=[Queue(name) for name in (*LANES, "periodic")],
     task_default_queue="low",

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded import paths
 
+VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
@@ -127,6 +128,17 @@ DATABASES["default"].update(
 REDIS_CLIENT_URL = REDIS_URL or EMBEDDED.redis_url
 BROKER_URL = REDIS_URL or EMBEDDED.broker_url
 REDIS_PREFIX = declare("REDIS_PREFIX", "beckon:", "Prefix of every key Beckon writes to Redis.")
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "queue_order_strategy": "priority",
+    "global_keyprefix": REDIS_PREFIX,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "retry_on_timeout": True,
+}
 
 # --- Log-in, cookies, transport
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,0 +1,136 @@
+"""Take events out of the queue: a batch of one lane, in order for each customer, safe against crashes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+
+from automation.engine.types import Event, Priority
+from automation.models.events import SHARDS
+from automation.selectors import EVENT_COLUMNS, event_of
+
+SHARDS_AT_ONCE = 16  # A quarter of the shards, so that four workers can share a lane.
+_LOCK = 7_100_000  # Advisory lock space of (lane, shard).
+
+# Candidate shards in rotating order; the first free ones are taken, each gives its oldest rows.
+# Rows that failed before are suspects: they come one at a time, so that they take nobody down with them.
+_PEEK = f"""
+WITH candidate AS MATERIALIZED (
+  SELECT s FROM generate_series(0, {SHARDS - 1}) AS s
+  WHERE EXISTS (SELECT FROM automation_queuedevent WHERE lane = %(lane)s AND shard = s)
+  ORDER BY (s + %(turn)s) %% {SHARDS}
+), shard AS MATERIALIZED (
+  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s) LIMIT {SHARDS_AT_ONCE}
+)
+SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LATERAL (
+  SELECT ctid, event_id, shard, occurred_at, worker_deaths > 0 OR data_failures > 0 AS is_suspect
+  FROM automation_queuedevent
+  WHERE lane = %(lane)s AND shard = shard.s AND due_at <= now()
+  ORDER BY occurred_at, event_id
+  LIMIT greatest(1, %(limit)s / (SELECT count(*) FROM shard))
+) q
+"""
+_BEAT = """
+INSERT INTO automation_heartbeat (worker, lane, event_ids, backend_pid, at)
+VALUES (%s, %s, %s::jsonb, pg_backend_pid(), now())
+ON CONFLICT (worker) DO UPDATE SET lane = excluded.lane, event_ids = excluded.event_ids,
+  backend_pid = excluded.backend_pid, at = excluded.at
+"""
+# The rows are deleted in the transaction that decides them; a crash brings them back.
+_TAKE = f"""
+WITH shard AS MATERIALIZED (
+  SELECT s FROM unnest(%(shards)s::int[]) AS s WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s)
+), taken AS (
+  DELETE FROM automation_queuedevent WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM automation_queuedevent WHERE ctid = ANY(%(places)s::tid[]) AND event_id = ANY(%(ids)s)
+      AND shard IN (SELECT s FROM shard) FOR UPDATE SKIP LOCKED))
+  RETURNING event_id, profile_id, occurred_at
+)
+SELECT {EVENT_COLUMNS}, t.profile_id, e.is_late, e.is_import, now()
+FROM taken t LEFT JOIN automation_event e ON e.id = t.event_id AND e.occurred_at = t.occurred_at
+"""
+
+
+class Batch(NamedTuple):
+    """Queue rows that a worker is about to decide."""
+
+    lane: Priority
+    places: Sequence[str]  # ctids
+    ids: Sequence[int]
+    shards: Sequence[int]
+
+    def half(self, which: slice) -> Batch:
+        return Batch(self.lane, self.places[which], self.ids[which], self.shards[which])
+
+
+class Claimed(NamedTuple):
+    """One event out of the queue."""
+
+    event: Event
+    profile_id: int  # Of the queue row; the profile may have been joined to another since.
+    is_late: bool
+    is_import: bool
+
+
+def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
+    """Choose the next batch of a lane and commit, in a heartbeat, what this worker is about to try.
+
+    The heartbeat need not be on disk: it only has to outlive this process, so its commit does not wait.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute(_PEEK, {"lane": int(lane), "limit": limit, "turn": random.randrange(SHARDS)})
+        rows = cursor.fetchall()
+        suspects = [row for row in rows if row[3]]
+        rows = suspects[:1] if suspects else rows
+        if not rows:
+            return None
+        places, ids, shards, _ = zip(*rows, strict=True)
+        cursor.execute(_BEAT, [worker, int(lane), f"[{','.join(map(str, ids))}]"])
+    return Batch(lane, places, ids, shards)
+
+
+def take(batch: Batch) -> tuple[list[Claimed], datetime]:
+    """Remove the rows of `batch` from the queue, in this transaction; those that others took are left out.
+
+    The moment is PostgreSQL's: decisions never read this machine's clock (R-023).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "shards": sorted(set(batch.shards)),
+                "lane": int(batch.lane),
+                "places": list(batch.places),
+                "ids": list(batch.ids),
+            },
+        )
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    claimed = [Claimed(event_of(row), row[-4], row[-3], row[-2]) for row in rows if row[0] is not None]
+    return claimed, rows[0][-1] if rows else datetime.now(UTC)
+
+
+def finish(worker: str) -> None:
+    """In the deciding transaction: this worker tries nothing any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE automation_heartbeat SET event_ids = '[]', at = now() WHERE worker = %s", [worker])
+
+
+def put_back(moved: Sequence[tuple[int, int, datetime]], lane: Priority) -> None:
+    """Return events (id, profile that owns them now, occurred_at) to the queue, in this transaction."""
+    if not moved:
+        return
+    ids, profiles, times = (list(column) for column in zip(*moved, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH moved AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS m(id, owner, at)),"
+            " event AS (UPDATE automation_event e SET profile_id = m.owner FROM moved m"
+            "  WHERE e.id = m.id AND e.occurred_at = m.at)"
+            " INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at)"
+            f" SELECT id, owner, %s, owner %% {SHARDS}, at FROM moved",
+            [ids, profiles, times, int(lane)],
+        )

@@ -1,0 +1,205 @@
+"""Executions whose moment has come: delayed ones, and those that quiet hours or a lost slot put off.
+
+Each keeps the version it was decided with. Conditions, consent and caps are judged now, under the profile
+lock, and events that happened meanwhile may have cancelled it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+
+from automation import selectors
+from automation.engine.suppression import Held, Outcome
+from automation.engine.types import Event, ExecutionStatus, Facts, Mode, Priority, Reason, Verdict
+from automation.pipeline import customer as customers_of
+from automation.pipeline import decide, outbox, record, tally
+from automation.pipeline.customer import Customer, zone_of
+from automation.pipeline.decide import Decision
+from automation.pipeline.plan import Plan, plan_of_version
+from profiles import services
+from profiles.behavior import view
+from profiles.services import Locked
+
+AT_ONCE = 200
+_COLUMNS = "x.id, x.decided_at, x.profile_id, x.version_id, x.event_id, x.event_at, x.dedupe_key"
+
+
+class Waiting(NamedTuple):
+    """A pending execution as read from its row."""
+
+    id: int
+    decided_at: datetime
+    profile_id: int
+    version_id: int
+    event_id: int
+    event_at: datetime
+    dedupe_key: str
+    mode: str  # Of its trigger, now.
+
+
+def decide_due(lane: Priority) -> int:
+    """Judge the executions of `lane` whose moment has come; returns how many."""
+    done = 0
+    while batch := _attempt(lane):
+        done += batch
+        if batch < AT_ONCE:
+            break
+    return done
+
+
+def _attempt(lane: Priority) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Profiles are locked before executions (R-015), so the rows are chosen first and read again after.
+        cursor.execute(
+            "SELECT id, profile_id FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
+            " AND lane = %s ORDER BY due_at LIMIT %s",
+            [int(lane), AT_ONCE],
+        )
+        chosen = cursor.fetchall()
+        if not chosen:
+            return 0
+        profiles = services.lock(profile_id for _, profile_id in chosen)
+        cursor.execute(
+            f"SELECT {_COLUMNS}, t.mode FROM automation_execution x JOIN automation_trigger t ON t.id = x.trigger_id"
+            " WHERE x.id = ANY(%s) AND x.status = 'pending' AND x.due_at <= now() ORDER BY x.due_at, x.id"
+            " FOR UPDATE OF x",
+            [[execution_id for execution_id, _ in chosen]],
+        )
+        rows = [Waiting(*row) for row in cursor.fetchall() if row[2] in profiles]
+        cursor.execute("SELECT now()")
+        if rows:
+            _decide(rows, profiles, cursor.fetchone()[0])
+        return len(rows)
+
+
+def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime) -> None:
+    plans = {row.id: plan_of_version(row.version_id, Mode.SHADOW if row.mode == "shadow" else Mode.LIVE) for row in rows}
+    times = [row.event_at for row in rows]
+    events = selectors.events([row.event_id for row in rows], min(times), max(times))
+    customers = customers_of.load(
+        {row.profile_id for row in rows},
+        {plan.trigger.trigger_id: plan.trigger.definition.key for plan in plans.values()},
+        dedupe_keys=(),
+        with_segments=any(plan.trigger.needs_segments for plan in plans.values()),
+    )
+    dead = customers_of.dead_addresses(profiles[row.profile_id].state for row in rows)
+    histories = _histories(rows, list(plans.values()), now)
+    decisions: list[tuple[Decision, Waiting]] = []
+    asking: dict[int, list[tuple[Plan, str, Facts, Waiting]]] = defaultdict(list)
+    for row in rows:
+        plan, locked = plans[row.id], profiles[row.profile_id]
+        event = events.get(row.event_id)
+        if event is None:  # Its partition was dropped while it waited.
+            event = Event(row.event_id, "", "", row.profile_id, row.event_at, row.event_at)
+        facts = _facts(event, locked, customers[row.profile_id], histories.get(row.profile_id, []), now)
+        held = _not_any_more(row, plan, facts)
+        if held:
+            decision = Decision(plan, event, facts, row.dedupe_key, ExecutionStatus.SUPPRESSED, (held,))
+            decisions.append((decision, row))
+        else:
+            asking[row.profile_id].append((plan, row.dedupe_key, facts, row))
+    for profile_id, asks in asking.items():
+        customer = customers[profile_id]
+        customer.is_erased = profiles[profile_id].is_erased
+        # Most urgent first; each sees what the one before it took.
+        for plan, key, facts, row in sorted(asks, key=lambda a: (a[0].lane, -a[0].trigger.definition.value, a[3].id)):
+            state = customer.state(profiles[profile_id].state, dead, now)
+            (decision,) = decide.judge([(plan, key)], facts, customer, state, {}, now)
+            decisions.append((decision, row))
+    _write(decisions, customers, now)
+
+
+def _histories(rows: Sequence[Waiting], plans: Sequence[Plan], now: datetime) -> dict[int, list[Event]]:
+    names: set[str] | None = set()
+    window, limit = timedelta(0), 100
+    for plan in plans:
+        trigger = plan.trigger
+        names = None if names is None or "*" in trigger.cancel_names else names | trigger.cancel_names
+        for look in trigger.needs:
+            window, limit = max(window, look.window), max(limit, look.max_events)
+            names = None if names is None or look.events is None else names | look.events
+    if names is not None and not names:
+        return {}
+    first = min(row.event_at for row in rows) - window
+    return selectors.histories({row.profile_id for row in rows}, names, first, now, limit + len(rows))
+
+
+def _facts(event: Event, locked: Locked, customer: Customer, history: Sequence[Event], now: datetime) -> Facts:
+    profile = view(locked.state, now)
+    return Facts(
+        event=event,
+        profile=profile,
+        before=profile,
+        now=now,
+        zone=zone_of(locked.state["time_zone"]),
+        history=[other for other in history if other.order < event.order],
+        later=[other for other in history if other.order > event.order and other.id != event.id],
+        segments=customer.segments,
+        sends=customer.sends,
+        is_recheck=True,
+    )
+
+
+def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
+    """A reason from what happened while it waited, before the judge is asked."""
+    trigger = plan.trigger
+    if row.mode not in ("live", "shadow"):
+        return Held(Reason.TRIGGER_PAUSED)
+    for later in facts.later:
+        if trigger.cancel_names and trigger.cancels(_of(facts, later)).verdict is Verdict.MET:
+            return Held(Reason.CANCELLED_BY_EVENT, None, {"event": later.name, "event_id": later.id})
+    if not trigger.definition.recheck and trigger.wait is None:
+        return None
+    result = trigger.full(facts)
+    if result.verdict is Verdict.NOT_MET:
+        return Held(Reason.CONDITIONS_NO_LONGER_MET, None, {"pointer": plan.failing(facts)})
+    if result.verdict is Verdict.BROKEN:
+        return Held(Reason.BROKEN_CONDITION, None, {"why": result.reason[:200]})
+    return None
+
+
+def _of(facts: Facts, event: Event) -> Facts:
+    return Facts(event, facts.profile, facts.before, facts.now, facts.zone, segments=facts.segments, sends=facts.sends)
+
+
+def _write(decisions: Sequence[tuple[Decision, Waiting]], customers: dict[int, Customer], now: datetime) -> None:
+    rows = [_row(decision, row) for decision, row in decisions]
+    granted = [(decision, row.id) for decision, row in decisions if decision.is_allowed]
+    states: dict[tuple[int, int], dict[str, Any]] = {}
+    for decision, row in decisions:
+        key = (row.profile_id, decision.plan.trigger.trigger_id)
+        states[key] = record.state_row(customers[row.profile_id], decision.plan, row.profile_id, now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_execution x SET status = r.status, reason = r.reason, reasons = r.reasons,"
+            " waiting = r.waiting, due_at = r.due_at, trace = r.trace FROM json_to_recordset(%s::json) AS r("
+            "id bigint, decided_at timestamptz, status text, reason text, reasons jsonb, waiting text,"
+            " due_at timestamptz, trace jsonb) WHERE x.id = r.id AND x.decided_at = r.decided_at",
+            [msgspec.json.encode(rows).decode()],
+        )
+        cursor.execute(record.UPSERT_STATES, [msgspec.json.encode([states[key] for key in sorted(states)]).decode()])
+    record.reserve(granted, now)
+    for decision, row in decisions:
+        if decision.is_allowed:
+            outbox.insert([(decision, row.id)], now, decided_at=row.decided_at)
+    tally.add(record.count_decisions([decision for decision, _ in decisions]))
+
+
+def _row(decision: Decision, row: Waiting) -> dict[str, Any]:
+    is_deferred = decision.judgement is not None and decision.judgement.outcome is Outcome.DEFER
+    return {
+        "id": row.id,
+        "decided_at": row.decided_at,
+        "status": decision.status,
+        "reason": decision.held[0].reason if decision.status is ExecutionStatus.SUPPRESSED else "",
+        "reasons": [record.reason_row(held) for held in decision.held],
+        "waiting": decision.waiting or "",
+        "due_at": decision.due_at if is_deferred else None,
+        "trace": record.trace_of(decision),
+    }

@@ -1,0 +1,141 @@
+"""Accept events: raw rows and their queue rows in one transaction, then ring the bells.
+
+An answer may be given only after `ingest` returned: then PostgreSQL has committed (R-001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+
+from automation import queues
+from automation.engine.types import Priority
+from automation.faults import fault
+from automation.ids import uuid7
+from automation.models.events import SHARDS
+from automation.pipeline import index, merge
+from profiles import services
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One event as parsed from the wire, inside the limits of R-005."""
+
+    message_id: str  # Empty: the server makes one.
+    customer_id: str | None
+    anonymous_id: str | None  # At least one of the two ids is given.
+    name: str  # Canonical snake_case.
+    original_name: str
+    data: bytes | msgspec.Raw  # A JSON object.
+    context: Mapping[str, Any]  # device, location, page, utm, metadata …
+    session_id: str
+    source: str
+    occurred_at: datetime
+    received_at: datetime
+    sent_at: datetime | None
+    client_ts: str
+    is_late: bool
+    is_import: bool
+    is_skewed: bool
+    body_hash: bytes  # 16 bytes; the same id with another hash is a conflict (R-003).
+
+
+class Accepted(NamedTuple):
+    """What became of one item."""
+
+    event_id: int
+    message_id: str
+    is_duplicate: bool
+    is_conflict: bool
+
+
+# One statement. Event ids are drawn in the sender's order; the keys are inserted in sorted order, so that two
+# requests with the same message ids in different order cannot deadlock. ON CONFLICT makes repeats no-ops.
+_INSERT = f"""
+WITH item AS MATERIALIZED (
+  SELECT nextval('automation_event_id_seq') AS id, r.* FROM json_to_recordset(%(rows)s::json) AS r(
+    message_id text, profile_id bigint, name text, original_name text, data jsonb, context jsonb,
+    session_id text, source text, occurred_at timestamptz, received_at timestamptz, sent_at timestamptz,
+    client_ts text, is_late boolean, is_import boolean, is_skewed boolean, body_hash text, lane smallint)
+), key AS (
+  INSERT INTO automation_messagekey (source, message_id, event_id, body_hash)
+  SELECT %(scope)s, message_id, id, decode(body_hash, 'hex') FROM item ORDER BY message_id
+  ON CONFLICT DO NOTHING RETURNING event_id
+), event AS (
+  INSERT INTO automation_event (id, message_id, profile_id, name, original_name, data, context, session_id,
+    source, occurred_at, received_at, sent_at, client_ts, is_late, is_import, is_skewed)
+  SELECT i.id, i.message_id, i.profile_id, i.name, i.original_name, i.data, i.context, i.session_id,
+    i.source, i.occurred_at, i.received_at, i.sent_at, i.client_ts, i.is_late, i.is_import, i.is_skewed
+  FROM item i JOIN key k ON k.event_id = i.id
+), queued AS (
+  INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at)
+  SELECT i.id, i.profile_id, i.lane, i.profile_id %% {SHARDS}, i.occurred_at
+  FROM item i JOIN key k ON k.event_id = i.id
+)
+SELECT i.message_id, i.id FROM item i JOIN key k ON k.event_id = i.id
+"""
+_KNOWN = "SELECT message_id, event_id, body_hash FROM automation_messagekey WHERE source = %s AND message_id = ANY(%s)"
+
+
+def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
+    """Store `items` and answer for each, in order; all new ones share one commit.
+
+    `source` is the scope of message ids (WriteKey.source). A repeated id is a duplicate, or a conflict when
+    its body differs, also within `items`.
+    """
+    if not items:
+        return []
+    ids = [item.message_id or str(uuid7()) for item in items]
+    first = {message_id: index for index, message_id in reversed(list(enumerate(ids)))}
+    lanes = index.lanes({item.name for item in items})
+    profile_ids = services.resolve([services.Subject(i.customer_id, i.anonymous_id) for i in items], join=merge.join)
+    rows = [_row(items[i], ids[i], profile_ids[i], lanes[items[i].name]) for i in sorted(first.values())]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": source})
+        new: dict[str, int] = dict(cursor.fetchall())
+        known: dict[str, tuple[int, bytes]] = {}
+        if len(new) < len(items):
+            cursor.execute(_KNOWN, [source, list(first)])
+            known = {message_id: (event_id, bytes(digest)) for message_id, event_id, digest in cursor.fetchall()}
+        for lane in {Priority(row["lane"]) for row in rows}:
+            queues.ring(lane.lane)
+        fault("ingest_before_commit")
+    fault("ingest_after_commit")
+    return [
+        Accepted(new[message_id], message_id, False, False)
+        if message_id in new and first[message_id] == index
+        else _repeated(message_id, item.body_hash, *known[message_id])
+        for index, (item, message_id) in enumerate(zip(items, ids, strict=True))
+    ]
+
+
+def _repeated(message_id: str, body_hash: bytes, event_id: int, known_hash: bytes) -> Accepted:
+    is_same = body_hash == known_hash
+    return Accepted(event_id, message_id, is_same, not is_same)
+
+
+def _row(item: Incoming, message_id: str, profile_id: int, lane: Priority) -> dict[str, Any]:
+    return {
+        "message_id": message_id,
+        "profile_id": profile_id,
+        "name": item.name,
+        "original_name": item.original_name,
+        "data": msgspec.Raw(item.data),
+        "context": item.context,
+        "session_id": item.session_id,
+        "source": item.source,
+        "occurred_at": item.occurred_at,
+        "received_at": item.received_at,
+        "sent_at": item.sent_at,
+        "client_ts": item.client_ts,
+        "is_late": item.is_late,
+        "is_import": item.is_import,
+        "is_skewed": item.is_skewed,
+        "body_hash": item.body_hash.hex(),
+        "lane": int(lane),
+    }

@@ -1,0 +1,85 @@
+"""Decide a batch of events: claim, lock, decide, record, in one transaction.
+
+A crash anywhere returns the events to the queue. An event that makes the batch fail is found by halving; it
+alone takes the failure, and goes to quarantine when its budget is used up (R-019, R-020).
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from automation.engine.types import Priority
+from automation.faults import fault
+from automation.pipeline import catalogue, claim, decide, index, quarantine, record, tally
+from profiles import services
+
+log = logging.getLogger(__name__)
+
+
+def decide_next(lane: Priority, *, limit: int, worker: str) -> int:
+    """Decide up to `limit` waiting events of `lane`; returns how many were taken off the queue."""
+    batch = claim.peek(lane, limit=limit, worker=worker)
+    return _decide(batch, worker) if batch else 0
+
+
+def _decide(batch: claim.Batch, worker: str) -> int:
+    try:
+        return _attempt(batch, worker)
+    except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
+        raise  # Not the events' fault: the rows are back in the queue, their budget untouched.
+    except Exception as error:  # Whatever it is, the healthy events of the batch must not suffer for it.
+        if len(batch.ids) == 1:
+            _blame(batch, worker, error)
+            return 1
+        middle = len(batch.ids) // 2
+        tally.add([("bisected", int(batch.lane), None, type(error).__name__, 1)])
+        return _decide(batch.half(slice(None, middle)), worker) + _decide(batch.half(slice(middle, None)), worker)
+
+
+def _attempt(batch: claim.Batch, worker: str) -> int:
+    triggers = index.current()
+    with transaction.atomic():
+        claimed, now = claim.take(batch)
+        fault("after_claim")
+        profiles = services.lock(item.profile_id for item in claimed)
+        moved = [
+            (item.event.id, into, item.event.occurred_at)
+            for item in claimed
+            if (into := profiles[item.profile_id].merged_into)
+        ]
+        claim.put_back(moved, batch.lane)
+        gone = {event_id for event_id, _, _ in moved}
+        staying = [item for item in claimed if item.event.id not in gone]
+        outcomes = decide.decide(staying, profiles, triggers, now=now)
+        touched = {item.profile_id for item in staying if not profiles[item.profile_id].is_erased}
+        services.store({profile_id: outcomes.states[profile_id] for profile_id in touched})
+        services.record_consent(outcomes.words)
+        record.record(outcomes, now)
+        record.count_events(batch.lane, staying)
+        claim.finish(worker)
+        fault("decide_before_commit")
+    fault("decide_after_commit")
+    catalogue.note(item.event for item in staying)
+    return len(claimed)
+
+
+def _blame(batch: claim.Batch, worker: str, error: Exception) -> None:
+    """Count a failure of one event; its first retry comes at once, later ones wait longer and longer."""
+    (event_id,) = batch.ids
+    log.exception("an event could not be decided", extra={"event_id": event_id})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_queuedevent SET data_failures = data_failures + 1,"
+            " due_at = now() + make_interval(secs => CASE data_failures WHEN 0 THEN 0 ELSE 5 ^ data_failures END)"
+            " WHERE event_id = %s RETURNING data_failures",
+            [event_id],
+        )
+        row = cursor.fetchone()
+        if row and row[0] >= settings.DATA_FAILURE_BUDGET:
+            quarantine.hold(event_id, type(error).__name__, "".join(traceback.format_exception(error)))
+        claim.finish(worker)

@@ -1,0 +1,72 @@
+"""Find work that no bell speaks for: after a crash, after Redis lost its memory, and when a moment has come."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from automation import queues
+from automation.engine.types import Priority
+from automation.faults import fault
+from automation.pipeline import deliver, quarantine, tally
+
+LOCK = 7_000_001  # Advisory lock: two beats, one sweep.
+
+
+def sweep() -> bool:
+    """Rescue, count the dead, ring the lanes with due work. False when another sweep is running."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            return False
+        rescued = deliver.rescue()
+        deaths = _count_deaths()
+        fault("sweep_mid")
+        for lane in _lanes("SELECT DISTINCT lane FROM automation_queuedevent WHERE due_at <= now()"):
+            queues.ring(lane)
+        for lane in _lanes(
+            "SELECT DISTINCT lane FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
+        ):
+            queues.ring(lane)
+        for lane in _lanes(
+            "SELECT DISTINCT lane FROM automation_delivery WHERE status = 'pending' AND due_at <= now()"
+            " AND (lease_until IS NULL OR lease_until < now())"
+        ):
+            queues.ring_deliveries(lane)
+        tally.add([("sweeps", None, None, "", 1), ("rescued", None, None, "", rescued)])
+        if deaths:
+            tally.add([("worker_deaths", None, None, "", deaths)])
+    return True
+
+
+def _lanes(query: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [Priority(lane).lane for (lane,) in cursor.fetchall()]
+
+
+def _count_deaths() -> int:
+    """Workers whose database session ended in the middle of a batch: each of its events takes a blame.
+
+    An event blamed WORKER_DEATH_BUDGET times goes to quarantine. The batch itself was rolled back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM automation_heartbeat h WHERE NOT EXISTS ("
+            " SELECT FROM pg_stat_activity a WHERE a.pid = h.backend_pid AND a.datname = current_database())"
+            " RETURNING event_ids::text::json"
+        )
+        batches = [row[0] for row in cursor.fetchall()]
+        blamed = [event_id for batch in batches for event_id in batch]
+        if blamed:
+            cursor.execute(
+                "UPDATE automation_queuedevent SET worker_deaths = worker_deaths + 1 WHERE event_id = ANY(%s)",
+                [blamed],
+            )
+            cursor.execute(
+                "SELECT event_id FROM automation_queuedevent WHERE event_id = ANY(%s) AND worker_deaths >= %s",
+                [blamed, settings.WORKER_DEATH_BUDGET],
+            )
+            for (event_id,) in cursor.fetchall():
+                quarantine.hold(event_id, "WorkerLost", "The worker was killed each time it tried this event.")
+    return sum(1 for batch in batches if batch)

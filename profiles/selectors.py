@@ -1,0 +1,47 @@
+"""Read what the judge and the conditions need to know about many customers at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import connection
+
+
+def consents(profile_ids: Collection[int]) -> dict[int, dict[tuple[str, str], tuple[bool, datetime]]]:
+    """For each profile: (topic, channel) -> the customer's word and when they gave it."""
+    found: dict[int, dict[tuple[str, str], tuple[bool, datetime]]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT profile_id, topic, channel, is_granted, recorded_at FROM profiles_consent"
+            " WHERE profile_id = ANY(%s)",
+            [list(profile_ids)],
+        )
+        for profile_id, topic, channel, is_granted, at in cursor.fetchall():
+            found[profile_id][topic, channel] = (is_granted, at)
+    return found
+
+
+def dead_addresses(channel: str, addresses: Collection[str]) -> dict[str, str]:
+    """Those of `addresses` that must not be served on `channel` -> why."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT address, why FROM profiles_addresssuppression WHERE channel = %s AND address = ANY(%s)",
+            [channel, [address.lower() for address in addresses]],
+        )
+        return dict(cursor.fetchall())
+
+
+def memberships(profile_ids: Collection[int]) -> dict[int, dict[str, datetime]]:
+    """For each profile: segment key -> member since."""
+    found: dict[int, dict[str, datetime]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.profile_id, s.key, m.since FROM profiles_membership m"
+            " JOIN profiles_segment s ON s.id = m.segment_id WHERE m.profile_id = ANY(%s)",
+            [list(profile_ids)],
+        )
+        for profile_id, key, since in cursor.fetchall():
+            found[profile_id][key] = since
+    return found

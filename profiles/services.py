@@ -1,0 +1,220 @@
+"""Resolve customers, lock and load their profiles, write them back: in bulk, without model instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+
+from profiles.behavior.state import COLUMNS, State
+
+CUSTOMER, ANONYMOUS = "customer", "anonymous"
+_JSON = frozenset({"traits", "trait_stamps", "patterns", "preferences"})
+_COLUMN_OF = {key: "behavioral_patterns" if key == "patterns" else key for key in COLUMNS}
+
+
+class Subject(NamedTuple):
+    """Who an event is about, as the sender names them; at least one id is given."""
+
+    customer_id: str | None
+    anonymous_id: str | None
+
+
+class Locked(NamedTuple):
+    """One profile row under its lock."""
+
+    id: int
+    customer_id: str | None
+    merged_into: int | None
+    is_erased: bool
+    state: State
+
+
+Name = tuple[str, str]  # kind and value of an identity
+Join = Callable[[int, int], int]  # (anonymous profile, known profile) -> the profile that remains
+
+
+def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int]:
+    """The profile id of each subject; unknown customers get a profile.
+
+    A subject with both ids ties the anonymous id to the customer: an anonymous profile becomes the customer's,
+    or is joined to it by `join`. A known customer is never joined to another known customer.
+    Commits in small steps of its own with locks in sorted order, so call it before a larger transaction.
+    """
+    names = {name for subject in subjects for name in _names(subject)}
+    known = _lookup(names)
+    pairs = {s for s in subjects if s.customer_id and s.anonymous_id}
+    untied = sorted(
+        s for s in pairs if not (c := known.get((CUSTOMER, s[0]))) or c != known.get((ANONYMOUS, s[1]))
+    )
+    untied_names = {name for s in untied for name in _names(s)}
+    if missing := sorted(names - known.keys() - untied_names):
+        _create(missing)
+        known |= _lookup(missing)
+    for subject in untied:
+        known |= _tie(subject, join)
+    return [known[_names(s)[0]] for s in subjects]
+
+
+def _names(subject: Subject) -> list[Name]:
+    names = []
+    if subject.customer_id:
+        names.append((CUSTOMER, subject.customer_id))
+    if subject.anonymous_id:
+        names.append((ANONYMOUS, subject.anonymous_id))
+    return names
+
+
+def _lookup(names: Iterable[Name]) -> dict[Name, int]:
+    kinds, values = zip(*names, strict=True) if names else ((), ())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.kind, i.value, i.profile_id FROM unnest(%s::text[], %s::text[]) AS n(kind, value)"
+            " JOIN profiles_identity i ON i.kind = n.kind AND i.value = n.value",
+            [list(kinds), list(values)],
+        )
+        return {(kind, value): profile_id for kind, value, profile_id in cursor.fetchall()}
+
+
+def _create(names: Sequence[Name]) -> None:
+    """Make a profile for each name; a name that somebody else just took is left to them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH wanted AS MATERIALIZED ("
+            "  SELECT kind, value, nextval(pg_get_serial_sequence('profiles_profile', 'id')) AS id"
+            "  FROM unnest(%s::text[], %s::text[]) AS n(kind, value)"
+            "), claimed AS ("
+            "  INSERT INTO profiles_identity (kind, value, profile_id)"
+            "  SELECT kind, value, id FROM wanted ORDER BY kind, value"
+            "  ON CONFLICT DO NOTHING RETURNING kind, value, profile_id"
+            ") INSERT INTO profiles_profile (id, customer_id)"
+            "  SELECT profile_id, CASE kind WHEN 'customer' THEN value END FROM claimed",
+            [[kind for kind, _ in names], [value for _, value in names]],
+        )
+
+
+def _tie(subject: Subject, join: Join) -> dict[Name, int]:
+    """Make both names of `subject` lead to one profile, where the identity rules allow it."""
+    customer, anonymous = _names(subject)
+    known = _lookup([customer, anonymous])
+    if customer not in known and anonymous in known and _claim(known[anonymous], subject.customer_id):
+        return {customer: known[anonymous], anonymous: known[anonymous]}
+    if customer not in known:
+        _create([customer])
+        known |= _lookup([customer])
+    if anonymous not in known:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO profiles_identity (kind, value, profile_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                [*anonymous, known[customer]],
+            )
+        known |= _lookup([anonymous])
+    if known[anonymous] != known[customer]:
+        known[anonymous] = join(known[anonymous], known[customer])
+    return known
+
+
+def _claim(profile_id: int, customer_id: str | None) -> bool:
+    """Give an anonymous profile its customer id; False when it belongs to somebody already."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE profiles_profile p SET customer_id = %s WHERE id = %s AND customer_id IS NULL"
+            " AND NOT EXISTS (SELECT FROM profiles_identity WHERE kind = 'customer' AND value = %s)",
+            [customer_id, profile_id, customer_id],
+        )
+        if not cursor.rowcount:
+            return False
+        cursor.execute(
+            "INSERT INTO profiles_identity (kind, value, profile_id) VALUES ('customer', %s, %s)",
+            [customer_id, profile_id],
+        )
+        return True
+
+
+def lock(profile_ids: Iterable[int]) -> dict[int, Locked]:
+    """Lock the profiles in id order (R-015) and load them. Needs a transaction."""
+    columns = ", ".join(
+        f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, customer_id, merged_into_id, erased_at IS NOT NULL, {columns} FROM profiles_profile"
+            " WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+            [sorted(set(profile_ids))],
+        )
+        return {row[0]: Locked(*row[:4], _state(row[4:])) for row in cursor.fetchall()}
+
+
+def load(profile_ids: Iterable[int]) -> dict[int, Locked]:
+    """The same without a lock, for readers that decide nothing."""
+    columns = ", ".join(
+        f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, customer_id, merged_into_id, erased_at IS NOT NULL, {columns} FROM profiles_profile"
+            " WHERE id = ANY(%s)",
+            [sorted(set(profile_ids))],
+        )
+        return {row[0]: Locked(*row[:4], _state(row[4:])) for row in cursor.fetchall()}
+
+
+def _state(values: Sequence[Any]) -> State:
+    state = dict(zip(COLUMNS, values, strict=True))
+    for key in _JSON:
+        state[key] = msgspec.json.decode(state[key])
+    return state
+
+
+_STORE = (
+    "UPDATE profiles_profile p SET {sets}, updated_at = now() FROM json_to_recordset(%s::json) AS r("
+    "id bigint, email text, phone text, first_name text, last_name text, locale text, time_zone text,"
+    " time_zone_source text, last_activity timestamptz, first_seen timestamptz, engagement_value double precision,"
+    " engagement_at timestamptz, lifetime_value numeric, orders_count integer, behavior_segment text,"
+    " traits jsonb, trait_stamps jsonb, patterns jsonb) WHERE p.id = r.id"
+).format(sets=", ".join(f"{c} = r.{k}" for k, c in _COLUMN_OF.items() if k != "preferences"))
+
+
+def store(states: Mapping[int, State]) -> None:
+    """Write back locked profiles, with one statement. Preferences belong to the preference centre."""
+    if not states:
+        return
+    rows = [{"id": profile_id, **state} for profile_id, state in states.items()]
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, [msgspec.json.encode(rows).decode()])
+
+
+class ConsentWord(NamedTuple):
+    """A customer's word on one topic and channel."""
+
+    profile_id: int
+    topic: str
+    channel: str
+    is_granted: bool
+    source: str
+    at: datetime
+
+
+def record_consent(words: Iterable[ConsentWord]) -> None:
+    """Store each word unless a newer one is known; of equally old words the refusal wins."""
+    newest: dict[tuple[int, str, str], ConsentWord] = {}
+    for word in words:
+        old = newest.get(word[:3])
+        if old is None or (word.at, not word.is_granted) >= (old.at, not old.is_granted):
+            newest[word[:3]] = word
+    if not newest:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO profiles_consent (profile_id, topic, channel, is_granted, source, recorded_at)"
+            " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::boolean[], %s::text[],"
+            " %s::timestamptz[])"
+            " ON CONFLICT ON CONSTRAINT consent_unique DO UPDATE SET is_granted = excluded.is_granted,"
+            " source = excluded.source, recorded_at = excluded.recorded_at"
+            " WHERE (excluded.recorded_at, NOT excluded.is_granted)"
+            " >= (profiles_consent.recorded_at, NOT profiles_consent.is_granted)",
+            [list(column) for column in zip(*(newest[key] for key in sorted(newest)), strict=True)],
+        )
