@@ -8,7 +8,6 @@ the kernel's parent-death signal, when it is itself killed.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -18,18 +17,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from config.binaries import Binaries, find_binaries
 from config.embedded import NAMES, EmbeddedError, Paths, paths, server_user
+from config.parent_death import before_exec
 from config.server_commands import server_commands
 from config.servers import lock, prepare
 from config.strays import end_stray
 
-PR_SET_PDEATHSIG = 1
 TICK = 0.01  # Seconds between looks at servers that are starting or ending.
 WATCH_TICK = 0.2  # The same while all is well.
 STOP_SECONDS = 12.0  # Then SIGKILL.
@@ -77,8 +76,11 @@ class Keeper:
         try:
             self._watch(server_commands(self.where, binaries))
         finally:
-            self.where.ready.unlink(missing_ok=True)
+            for file in (self.where.ready, self.where.pinned):
+                file.unlink(missing_ok=True)
             self._stop()
+            if not self.where.run.is_relative_to(self.where.state):
+                shutil.rmtree(self.where.run, ignore_errors=True)  # Empty but for lock files.
 
     def _watch(self, commands: dict[str, list[str]]) -> None:
         """Keep both servers running, and publish the process ids of those that answer."""
@@ -131,7 +133,7 @@ class Keeper:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent(STOP_SIGNALS[name]),
+                preexec_fn=before_exec(STOP_SIGNALS[name]),
                 **self._identity(),
             )
 
@@ -221,21 +223,6 @@ class Keeper:
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self.is_ending = True
-
-
-def _die_with_parent(number: int) -> Callable[[], None] | None:
-    """What a child does before exec so that the kernel signals it when we end; None except on Linux."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-        if os.getppid() != parent:  # It ended before the request.
-            os._exit(1)
-
-    return before_exec
 
 
 def _environment() -> dict[str, str]:
