@@ -156,3 +156,9 @@ def seen(path: Path, over: str, event: Event, facts: Facts) -> Any:
 
 
 OVER: tuple[str, ...] = get_args(Over)
+
+
+def mean(values: Sequence[Any]) -> Any:
+    """The exact mean; MISSING without values, None when one is not a number."""
+    exact = numbers(values)
+    return None if exact is None else sum(exact, Decimal(0)) / len(exact) if exact else MISSING

@@ -74,6 +74,11 @@ def duration(minutes: float) -> str:
     return plural(minutes, "minute")
 
 
+def last(minutes: float) -> str:
+    """What follows *in the last*: *day*, but *2 days*."""
+    return duration(minutes).removeprefix("1 ")
+
+
 def plural(count: float, noun: str) -> str:
     """1 day, 2 days."""
     return f"{plain_number(count)} {noun}{'' if count == 1 else 's'}"
