@@ -1,0 +1,99 @@
+"""A circuit breaker for each channel and destination host (R-030).
+
+A destination that fails half of at least 20 attempts within a minute is left alone; every 30 seconds one
+probe may try whether it is back. While the circuit is open nothing is tried, so nothing uses up an attempt,
+and no other destination waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+
+from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
+
+WINDOW = 60.0  # Seconds of attempts that are looked at.
+MIN_ATTEMPTS = 20
+MAX_SHARE = 0.5  # Of failures; at this share the circuit opens.
+PROBE_EVERY = 30.0
+_MAX_CIRCUITS = 10_000  # Webhook hosts are chosen by users: forget all rather than grow for ever.
+
+
+class Circuit:
+    """The recent attempts on one destination. Pure: `now` is seconds on any clock that only goes forward."""
+
+    __slots__ = ("_attempts", "_failures", "_probe_at")
+
+    def __init__(self) -> None:
+        self._attempts: deque[tuple[float, bool]] = deque()
+        self._failures = 0
+        self._probe_at: float | None = None  # Open when set.
+
+    @property
+    def is_open(self) -> bool:
+        return self._probe_at is not None
+
+    def wait(self, now: float) -> float:
+        """0 when an attempt may be made now (a probe is handed out once), else the seconds until then."""
+        if self._probe_at is None:
+            return 0.0
+        if now < self._probe_at:
+            return self._probe_at - now
+        self._probe_at = now + PROBE_EVERY
+        return 0.0
+
+    def record(self, is_ok: bool, now: float) -> None:
+        """Note how an attempt ended; opens or closes the circuit."""
+        if is_ok and self._probe_at is not None:
+            self._attempts.clear()
+            self._failures, self._probe_at = 0, None
+        self._attempts.append((now, is_ok))
+        self._failures += not is_ok
+        while self._attempts[0][0] <= now - WINDOW:
+            self._failures -= not self._attempts.popleft()[1]
+        is_bad = len(self._attempts) >= MIN_ATTEMPTS and self._failures >= MAX_SHARE * len(self._attempts)
+        if is_bad and self._probe_at is None:
+            self._probe_at = now + PROBE_EVERY
+
+
+class Breaker:
+    """The circuits of this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._circuits: dict[str, Circuit] = {}
+
+    def call(self, destination: str, attempt: Callable[[], Receipt]) -> Receipt:
+        """Make the attempt, or raise ChannelBusyError while the circuit is open."""
+        circuit = self._circuits.get(destination)
+        if circuit is None:
+            if len(self._circuits) >= _MAX_CIRCUITS:
+                self._circuits.clear()
+            circuit = self._circuits[destination] = Circuit()
+        wait = circuit.wait(self._clock())
+        if wait > 0:
+            raise ChannelBusyError(
+                "The destination failed too often and is left alone for a while.",
+                retry_after=timedelta(seconds=wait),
+            )
+        try:
+            receipt = attempt()
+        except DeliveryError as error:
+            # Only an outage speaks against the destination: "no such mailbox" is a good answer.
+            circuit.record(not error.outage, self._clock())
+            raise
+        circuit.record(True, self._clock())
+        return receipt
+
+    def open_destinations(self) -> list[str]:
+        """Those that are left alone now, for health pages."""
+        return sorted(name for name, circuit in self._circuits.items() if circuit.is_open)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._circuits.clear()
+
+
+BREAKER = Breaker()

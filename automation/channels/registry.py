@@ -1,0 +1,53 @@
+"""The channels of this installation, and those opened for one batch."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from automation.channels.base import CHANNELS, Channel, DeliveryError, Message, Receipt
+from automation.channels.breaker import BREAKER
+from automation.engine.types import Reason
+
+CHANNELS.scan("automation.channels")
+
+
+class Channels:
+    """Channels by name, opened when first used; a context manager that closes them."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Channel] = {}
+
+    def send(self, name: str, message: Message) -> Receipt:
+        """Send by the channel `name`, unless the circuit of its destination is open."""
+        channel = self._open.get(name)
+        if channel is None:
+            plugin = CHANNELS.get(name)
+            if plugin is None:
+                raise DeliveryError(
+                    f"There is no channel “{name}”.", permanent=True, reason=Reason.CHANNEL_UNAVAILABLE
+                )
+            channel = self._open[name] = plugin()
+        return BREAKER.call(f"{name}:{channel.destination(message)}", lambda: channel.send(message))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for channel in self._open.values():
+            channel.close()
+        self._open.clear()
+
+
+def address_column(name: str) -> str:
+    """The profile column that holds a customer's address on the channel; empty when none is needed."""
+    plugin = CHANNELS.get(name)
+    return plugin.address if plugin else ""
+
+
+def may_repeat(name: str, message_class: str) -> bool:
+    """True when a message may go out twice rather than not at all (at_least_once, R-026)."""
+    plugin = CHANNELS.get(name)
+    return message_class == "transactional" or (plugin is not None and plugin.may_repeat)
