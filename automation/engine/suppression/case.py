@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from automation.engine.schedule import quiet_until
 from automation.engine.suppression.data import ANY_TOPIC, Ask, CustomerState, Held, Policy
 from automation.engine.types import MessageClass, Reason, Sent
 
@@ -16,6 +17,7 @@ class Case:
 
     __slots__ = (
         "ask",
+        "asked_for",
         "channels",
         "closed",
         "is_marketing",
@@ -42,7 +44,7 @@ class Case:
         self.state = state
         self.policy = policy
         self.now = now
-        self.moment = now if ask.due_at is None or ask.due_at < now else ask.due_at
+        self.asked_for = now if ask.due_at is None or ask.due_at < now else ask.due_at
         self.profile_seed = profile_seed
         self.rivals = rivals
         self.is_marketing = ask.message_class != MessageClass.TRANSACTIONAL
@@ -55,12 +57,23 @@ class Case:
         self.channels = self.open or ask.channels
         # Whether a message goes to where the customer is, not only into the product.
         self.reaches_out = not policy.in_product_channels.issuperset(self.channels)
+        # When its messages would leave: caps and pauses are judged for that moment.
+        self.moment = self.after_quiet(self.asked_for)
 
     @property
     def topic(self) -> str:
         """Consent is per topic; a transactional trigger that names none is not about marketing."""
         topic = self.ask.topic
         return "transactional" if topic == _MARKETING and not self.is_marketing else topic
+
+    def after_quiet(self, moment: datetime) -> datetime:
+        """The moment, or the end of the customer's night around it when the message has to wait for it."""
+        policy = self.policy
+        if policy.quiet_start is None or not self.is_marketing or not self.reaches_out:
+            return moment
+        if self.ask.is_quiet_exempt:
+            return moment
+        return quiet_until(moment, self.state.zone, policy.quiet_start, policy.quiet_end)
 
     def _close(self) -> None:
         shut: set[str] = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from automation.engine.schedule import quiet_until
 from automation.engine.suppression.case import Case
 from automation.engine.suppression.checks import CHECKS, GATES
 from automation.engine.suppression.data import Ask, CustomerState, Grant, Held, Judgement, Outcome, Policy
@@ -24,7 +23,8 @@ def judge(
     """Allow, hold with all reasons, or defer.
 
     `profile_seed` decides the holdout: the profile's id. `rivals` are messages that won their slot for
-    the same event (see arbitrate). Marketing in the customer's night is deferred to its end.
+    the same event (see arbitrate). Marketing in the customer's night is deferred to its end,
+    and judged for that moment.
     """
     case = Case(ask, state, policy, now, profile_seed, rivals)
     for gate in GATES:
@@ -34,11 +34,10 @@ def judge(
     reasons = [held for check in CHECKS if (held := check(case)) is not None]
     if reasons:
         return _against(case, reasons)
-    due = _after_quiet(case, case.moment)
     blocked = tuple(case.closed)
-    if due > case.moment:
-        return Judgement(Outcome.DEFER, (), due, Waiting.QUIET_HOURS, case.open, blocked)
-    return Judgement(Outcome.ALLOW, (), due, None, case.open, blocked)
+    if case.moment > case.asked_for:
+        return Judgement(Outcome.DEFER, (), case.moment, Waiting.QUIET_HOURS, case.open, blocked)
+    return Judgement(Outcome.ALLOW, (), case.moment, None, case.open, blocked)
 
 
 def arbitrate(
@@ -80,15 +79,6 @@ def _against(case: Case, reasons: list[Held]) -> Judgement:
     if case.ask.on_lost == "defer" and all(held.reason is Reason.LOST_TO for held in reasons):
         free = [held.until for held in reasons if held.until is not None]
         if len(free) == len(reasons):
-            due = _after_quiet(case, max(free))
+            due = case.after_quiet(max(free))
             return Judgement(Outcome.DEFER, tuple(reasons), due, Waiting.LOST_TO, case.open, blocked)
     return Judgement(Outcome.HOLD, tuple(reasons), None, None, (), blocked)
-
-
-def _after_quiet(case: Case, moment: datetime) -> datetime:
-    policy = case.policy
-    if policy.quiet_start is None or not case.is_marketing or case.ask.is_quiet_exempt:
-        return moment
-    if not case.reaches_out:
-        return moment
-    return quiet_until(moment, case.state.zone, policy.quiet_start, policy.quiet_end)

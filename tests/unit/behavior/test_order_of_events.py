@@ -94,7 +94,7 @@ def _narrow_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SKETCH_SIZE", 3)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(histories().flatmap(lambda events: st.tuples(st.just(events), st.permutations(events))))
 def test_any_permutation_of_the_same_events_gives_the_same_profile(
     both: tuple[list[Event], list[Event]],
@@ -104,7 +104,7 @@ def test_any_permutation_of_the_same_events_gives_the_same_profile(
     assert fingerprint(replay(shuffled)) == fingerprint(replay(events))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(histories(), st.lists(st.booleans(), min_size=12, max_size=12))
 def test_merging_two_profiles_equals_one_profile_of_all_their_events(
     events: list[Event], sides: list[bool]
@@ -117,7 +117,7 @@ def test_merging_two_profiles_equals_one_profile_of_all_their_events(
     assert fingerprint(merge(anonymous, known)) == together
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(histories())
 def test_applying_changes_neither_the_state_nor_the_event(events: list[Event]) -> None:
     state = replay(events[:-1])
@@ -127,7 +127,7 @@ def test_applying_changes_neither_the_state_nor_the_event(events: list[Event]) -
     assert repr(events[-1]) == repr(last)
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(histories())
 def test_patterns_traits_and_stamps_are_always_json(events: list[Event]) -> None:
     state = replay(events)
@@ -135,7 +135,7 @@ def test_patterns_traits_and_stamps_are_always_json(events: list[Event]) -> None
         assert json.loads(json.dumps(state[column], allow_nan=False)) == state[column]
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(histories())
 def test_bounds_hold_after_every_history(events: list[Event]) -> None:
     """H-056: what is kept of one customer is bounded."""
