@@ -1,0 +1,91 @@
+"""The outbox: every message and action, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from automation.admin import links
+from automation.admin.trace import tone
+from automation.models import Delivery
+from profiles.admin.customers import profile_ids
+from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
+from profiles.admin.masking import masked, may_see
+from profiles.admin.parts import pretty
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, KeysetAdmin):
+    list_display = (
+        "created_at", "shown_status", "reason", "action_type", "channel", "trigger", "customer", "masked_address",
+        "tries", "finished_at",
+    )  # fmt: skip
+    list_display_links = ("created_at", "shown_status")
+    list_filter = ("status", recent("created_at"), "lane", "trigger")
+    list_select_related = ("trigger", "profile")
+    search_fields = ("id",)
+    search_help_text = "The exact customer id, delivery id, decision id or idempotency key."
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        if not may_see(request.user):
+            return self.list_display
+        return tuple("address" if name == "masked_address" else name for name in self.list_display)
+
+    def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
+        return (
+            ("shown_status", "reason"), ("action_type", "action_index", "channel"), ("trigger", "version"),
+            ("customer", "address" if may_see(request.user) else "masked_address"), ("execution", "event"),
+            ("message_class", "topic", "lane"), ("created_at", "due_at"), ("sending_at", "finished_at"),
+            ("attempt", "tries"), ("worker", "lease_until"), ("error_class", "error"), "provider_id",
+            "idempotency_key", "shown_result",
+        )  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Delivery | None = None) -> tuple[str, ...]:
+        return ("shown_status", "customer", "masked_address", "execution", "event", "shown_result")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(profile_id__in=profile_ids(term)) | Q(idempotency_key=term)
+        if term.isdecimal() and len(term) <= 18:
+            wanted |= Q(execution_id=int(term))
+        try:
+            wanted |= Q(pk=UUID(term))
+        except ValueError:
+            pass  # Not a delivery's id.
+        return queryset.filter(wanted), False
+
+    @admin.display(description="status")
+    def shown_status(self, row: Delivery) -> SafeString:
+        return format_html(
+            '<span class="sign-{}" title="{}">{}</span>', tone(row.status), row.status, row.get_status_display()
+        )
+
+    @admin.display(description="address")
+    def masked_address(self, row: Delivery) -> str:
+        return masked(row.address)
+
+    @admin.display(description="customer")
+    def customer(self, row: Delivery) -> SafeString:
+        return links.anchor("profiles.profile", row.profile_id, row.profile)
+
+    @admin.display(description="decision")
+    def execution(self, row: Delivery) -> SafeString:
+        return links.anchor("automation.execution", row.execution_id, f"decision {row.execution_id}")
+
+    @admin.display(description="event")
+    def event(self, row: Delivery) -> SafeString:
+        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+
+    @admin.display(description="result")
+    def shown_result(self, row: Delivery) -> SafeString:
+        return pretty(row.result)

@@ -1,0 +1,229 @@
+"""What customers did, as it came in, and the queue and the quarantine of events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from automation.admin import links
+from automation.models import CatalogueEntry, Event, Execution, Heartbeat, QuarantinedEvent, QueuedEvent
+from automation.pipeline import quarantine
+from profiles.admin.customers import profile_ids
+from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
+from profiles.admin.parts import Cell, Part, Row, WithParts, pretty, verbatim
+
+NAMES_SHOWN = 40
+
+
+class EventNameFilter(KnownValuesFilter):
+    """By event name: the most frequent ones of the catalogue."""
+
+    title = "event"
+    parameter_name = field = "name"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = CatalogueEntry.objects.order_by("-volume").values_list("name", flat=True)[:NAMES_SHOWN]
+        return [(name, name) for name in sorted(names)]
+
+
+# The key begins with the source, of which there are few: hop from one to the next instead of scanning all.
+_BY_MESSAGE_ID = """
+WITH RECURSIVE source AS (
+  (SELECT source AS s FROM automation_messagekey ORDER BY source LIMIT 1)
+  UNION ALL
+  SELECT (SELECT source FROM automation_messagekey WHERE source > s ORDER BY source LIMIT 1) FROM source
+  WHERE s IS NOT NULL
+)
+SELECT event_id FROM automation_messagekey WHERE source IN (SELECT s FROM source WHERE s IS NOT NULL)
+ AND message_id = %s
+"""
+
+
+def by_message_id(message_id: str) -> list[int]:
+    """Ids of the events with this message id, of any source."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_MESSAGE_ID, [message_id])
+        return [row[0] for row in cursor.fetchall()]
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
+    list_display = ("occurred_at", "name", "customer", "source", "flags", "id")
+    list_display_links = ("occurred_at", "name")
+    list_filter = (EventNameFilter, recent("occurred_at"), "is_late", "is_import")
+    list_select_related = ("profile",)
+    search_fields = ("message_id",)
+    search_help_text = "The exact customer id, event id or message id."
+    fields = (
+        ("name", "original_name"), "customer", ("occurred_at", "received_at", "sent_at"), "client_ts",
+        ("source", "session_id", "message_id"), ("is_late", "is_import", "is_skewed"), "shown_data", "shown_context",
+    )
+    readonly_fields = ("customer", "shown_data", "shown_context")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return by_customer(queryset, term, profile_ids(term), pk__in=by_message_id(term)), False
+
+    def parts(self, request: HttpRequest, obj: Event) -> list[Part]:
+        decisions = Execution.objects.filter(profile_id=obj.profile_id, event_id=obj.pk).select_related("trigger")
+        rows = [
+            Row(
+                (
+                    Cell(links.clock(execution.decided_at), links.page("automation.execution", execution.pk)),
+                    Cell(execution.trigger.name, links.page("automation.trigger", execution.trigger_id)),
+                    Cell(execution.status),
+                    Cell(execution.reason.replace("_", " ")),
+                )
+            )
+            for execution in decisions.order_by("pk")[:50]
+        ]
+        return [
+            Part(
+                "What was decided",
+                ("Decided", "Trigger", "Status", "Reason"),
+                rows,
+                note=self._state(obj),
+                empty="No trigger fired or was held back for this event.",
+            )
+        ]
+
+    def _state(self, event: Event) -> str:
+        held = QuarantinedEvent.objects.filter(event_id=event.pk, state=QuarantinedEvent.State.HELD).first()
+        if held is not None:
+            return f"In quarantine: {held.error_class}."
+        if QueuedEvent.objects.filter(pk=event.pk).exists():
+            return "Waits for its decision."
+        return "Decided."
+
+    @admin.display(description="customer")
+    def customer(self, event: Event) -> SafeString:
+        return links.anchor("profiles.profile", event.profile_id, event.profile)
+
+    @admin.display(description="notes")
+    def flags(self, event: Event) -> str:
+        notes = {"late": event.is_late, "imported": event.is_import, "clock was ahead": event.is_skewed}
+        return ", ".join(text for text, is_so in notes.items() if is_so)
+
+    @admin.display(description="properties")
+    def shown_data(self, event: Event) -> SafeString:
+        return pretty(event.data)
+
+    @admin.display(description="context")
+    def shown_context(self, event: Event) -> SafeString:
+        return pretty(event.context)
+
+
+@admin.register(QueuedEvent)
+class QueuedEventAdmin(ReadOnly, KeysetAdmin):
+    list_display = ("event", "lane", "accepted_at", "due_at", "data_failures", "worker_deaths")
+    list_filter = ("lane",)
+    search_fields = ("event_id",)
+    search_help_text = "The event's id."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[QueuedEvent], search_term: str
+    ) -> tuple[QuerySet[QueuedEvent], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(pk=int(term) if term.isdecimal() and len(term) <= 18 else -1), False
+
+    @admin.display(description="event")
+    def event(self, row: QueuedEvent) -> str:
+        return f"event {row.event_id}"
+
+
+class NoteForm(ActionForm):
+    """Actions of the quarantine take a note."""
+
+    note = forms.CharField(required=False, max_length=300, label="Note:", widget=forms.TextInput)
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
+    """Events that failed too often. Actions settle them; the rows themselves are not edited."""
+
+    list_display = ("created_at", "event", "error_class", "lane", "data_failures", "worker_deaths", "state", "note")
+    list_filter = ("state", "lane", recent("created_at"))
+    search_fields = ("event_id",)
+    search_help_text = "The event's id."
+    action_form = NoteForm
+    actions = ("replay", "discard")
+    fields = (
+        "event", ("state", "settled_at"), "note", "lane", "error_class", ("data_failures", "worker_deaths"),
+        "code_version", "created_at", "shown_traceback",
+    )
+    readonly_fields = ("event", "shown_traceback")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent], search_term: str
+    ) -> tuple[QuerySet[QuarantinedEvent], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(event_id=int(term) if term.isdecimal() and len(term) <= 18 else -1), False
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may replay and discard."""
+        return bool(request.user.has_perm("automation.change_quarantinedevent"))
+
+    @admin.action(description="Replay: put them back into the queue", permissions=["settle"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
+        replayed = [row for row in queryset if quarantine.replay(row.event_id)]
+        for row in replayed:
+            self.log_change(request, row, "Replayed.")
+        self.message_user(request, f"{len(replayed)} put back into the queue.", messages.SUCCESS)
+
+    @admin.action(description="Discard, with a note", permissions=["settle"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
+        note = request.POST.get("note", "").strip()
+        if not note:
+            self.message_user(request, "Write into the note why they are given up.", messages.ERROR)
+            return
+        discarded = [row for row in queryset if quarantine.discard(row.event_id, note)]
+        for row in discarded:
+            self.log_change(request, row, f"Discarded: {note}")
+        self.message_user(request, f"{len(discarded)} given up.", messages.SUCCESS)
+
+    @admin.display(description="event")
+    def event(self, row: QuarantinedEvent) -> SafeString:
+        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+
+    @admin.display(description="what happened")
+    def shown_traceback(self, row: QuarantinedEvent) -> SafeString:
+        return verbatim(row.traceback)
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("worker", "lane", "at", "batch")
+    list_filter = ("lane",)
+
+    @admin.display(description="events in its hands")
+    def batch(self, row: Heartbeat) -> int:
+        return len(row.event_ids)
+
+
+@admin.register(CatalogueEntry)
+class CatalogueEntryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    show_full_result_count = False
+    ordering = ("-volume",)
+    list_display = ("name", "original_name", "volume", "first_seen", "last_seen")
+    search_fields = ("name", "original_name")
+    fields = ("name", "original_name", "volume", ("first_seen", "last_seen"), "shown_properties")
+    readonly_fields = ("shown_properties",)
+
+    @admin.display(description="properties and their types")
+    def shown_properties(self, row: CatalogueEntry) -> SafeString:
+        return pretty(row.properties)

@@ -1,0 +1,55 @@
+"""What a trigger did lately, read from the tallies: one query for a list, two for a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from automation.models import Tally
+
+
+class Done(NamedTuple):
+    """Decisions of one trigger in a span of time."""
+
+    fired: int
+    held: int
+    by_reason: Counter[str]  # status or status:reason -> count
+
+
+def lately(trigger_ids: Collection[int], span: timedelta = timedelta(hours=24)) -> dict[int, Done]:
+    """Decisions by trigger since `span` ago, by whole hours; one query."""
+    rows = (
+        Tally.objects.filter(kind="executions", hour__gt=timezone.now() - span, trigger_id__in=trigger_ids)
+        .values_list("trigger_id", "label")
+        .annotate(total=Sum("count"))
+    )
+    found = {trigger_id: Done(0, 0, Counter()) for trigger_id in trigger_ids}
+    for trigger_id, label, total in rows:
+        done = found[trigger_id]
+        done.by_reason[label] += total
+        is_held = label.partition(":")[0] in ("suppressed", "failed")
+        found[trigger_id] = Done(done.fired + total * (not is_held), done.held + total * is_held, done.by_reason)
+    return found
+
+
+def missed(trigger_id: int, span: timedelta = timedelta(hours=24)) -> tuple[int, Counter[tuple[str, str]]]:
+    """(events it was asked about, how often it failed by (kind, pointer) of the first failing condition)."""
+    rows = (
+        Tally.objects.filter(
+            Q(kind__in=["evaluated", "missed", "broken"]), hour__gt=timezone.now() - span, trigger_id=trigger_id
+        )
+        .values_list("kind", "label")
+        .annotate(total=Sum("count"))
+    )
+    evaluated, first_failing = 0, Counter[tuple[str, str]]()
+    for kind, label, total in rows:
+        if kind == "evaluated":
+            evaluated += total
+        else:
+            first_failing[kind, label] += total
+    return evaluated, first_failing

@@ -1,0 +1,326 @@
+"""Triggers: the page on which a marketer says when, if and then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from automation import wording
+from automation.actions.registry import ACTIONS
+from automation.admin import links, trigger_facts
+from automation.admin.trigger_form import MODES, PRIORITIES, TriggerForm
+from automation.engine.conditions import CONDITIONS
+from automation.engine.types import Mode, Verdict
+from automation.models import Trigger
+from automation.pipeline import publish
+from profiles.admin.parts import Cell, Part, Row, WithParts
+
+SENTENCE_SHOWN = 140
+VERSIONS_SHOWN = 20
+_WORDS = {str(mode): text.partition(" – ")[0] for mode, text in MODES} | {Mode.ARCHIVED.value: "Archived"}
+
+
+class ModeFilter(admin.SimpleListFilter):
+    """By mode; archived triggers are hidden unless asked for."""
+
+    title = "mode"
+    parameter_name = "mode"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(_WORDS.items())
+
+    def choices(self, changelist: ChangeList) -> Iterable[Any]:
+        first, *rest = super().choices(changelist)
+        yield {**first, "display": "All but archived"}
+        yield from rest
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
+        if self.value() in _WORDS:
+            return queryset.filter(mode=self.value())
+        return queryset.exclude(mode=Mode.ARCHIVED)
+
+
+class TriggerChangeList(ChangeList):
+    """Adds what each trigger of the page did in the last day, with one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        done = trigger_facts.lately([trigger.pk for trigger in rows])
+        for trigger in rows:
+            trigger.done = done[trigger.pk]
+        self.result_list = rows  # type: ignore[assignment]
+
+
+@admin.register(Trigger)
+class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused."""
+
+    form = TriggerForm
+    list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held", "updated_at")
+    list_filter = (ModeFilter, "priority", "message_class", "type")
+    list_per_page = 50
+    search_fields = ("name", "key")
+    ordering = ("name",)
+    show_full_result_count = False
+    save_on_top = False
+    actions = ("go_live", "go_shadow", "pause", "archive", "restore")
+
+    # --- The form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Trigger | None = None) -> Any:
+        said = ("sentence", "shown_state") if obj else ()
+        return (
+            (None, {"fields": (("name", "key"), "description", *said, "mode", "seen_state")}),
+            (
+                "When and if",
+                {
+                    "description": "What must be true of the event, the customer and their history.",
+                    "fields": ("conditions", "condition_examples", "type"),
+                },
+            ),
+            (
+                "Then",
+                {
+                    "description": "What happens, in order.",
+                    "fields": ("actions", "action_examples", ("message_class", "topic")),
+                },
+            ),
+            ("Timing", {"fields": ("timing", "recheck", "cancel_when", ("valid_from", "valid_until"))}),
+            (
+                "Guard rails",
+                {
+                    "description": "How often, how urgent, and what wins when two triggers want the same slot.",
+                    "fields": (
+                        "priority", ("cooldown_minutes", "cooldown_path"), "max_per_customer", "max_per_period",
+                        "dedupe_path", "max_per_hour", ("on_lost", "value"),
+                    ),
+                },
+            ),
+            ("Measuring", {"fields": ("holdout_percent", "goal")}),
+        )  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Trigger | None = None) -> tuple[str, ...]:
+        shown = ("sentence", "shown_state", "condition_examples", "action_examples")
+        return ("key", *shown) if obj else shown  # The key names the trigger in files and links.
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Trigger | None = None) -> Any:
+        return {} if obj else {"key": ("name",)}
+
+    def has_change_permission(self, request: HttpRequest, obj: Trigger | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or obj.mode != Mode.ARCHIVED)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # Archive it: its history stays.
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Trigger | None:
+        """While a change is being saved nobody else changes this trigger."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST":
+            found = Trigger.objects.select_for_update().get(pk=found.pk)
+        return found
+
+    def save_model(self, request: HttpRequest, obj: Trigger, form: Any, change: bool) -> None:
+        """Store, and publish when the engine should see it. Runs in the transaction of the whole page."""
+        obj.updated_by = request.user  # type: ignore[assignment]
+        if not change:
+            obj.created_by = request.user  # type: ignore[assignment]
+        if "mode" in form.changed_data:
+            obj.pause_reason = f"Paused by {request.user.get_username()}." if obj.mode == Mode.PAUSED else ""
+        obj.save()
+        if Mode(obj.mode) in publish.ENGINE_MODES:
+            before = obj.current_version_id
+            version = publish.publish(obj, by=request.user, mode=Mode(obj.mode))  # type: ignore[arg-type]
+            if version.pk != before:
+                self.message_user(request, f"Version {version.number} is {obj.mode}.", messages.SUCCESS)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        if add or form.before is None:
+            return super().construct_change_message(request, form, formsets, add)
+        said = wording.changes(form.before, form.instance.document()).splitlines()
+        if "mode" in form.changed_data:
+            said.append(f"mode: {form.initial.get('mode')} → {form.instance.mode}")
+        return "; ".join(said) or "Nothing changed."
+
+    # --- The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TriggerChangeList
+
+    @admin.display(description="in plain English")
+    def sentence(self, trigger: Trigger) -> str:
+        said = wording.sentence(trigger.document())
+        if not said:
+            return "This cannot be read; see the problems below." if trigger.conditions else "Nothing yet."
+        is_list = hasattr(trigger, "done")
+        return f"{said[:SENTENCE_SHOWN]}…" if is_list and len(said) > SENTENCE_SHOWN else said
+
+    @admin.display(description="mode", ordering="mode")
+    def shown_mode(self, trigger: Trigger) -> SafeString:
+        return format_html('<span class="beckon-mode mode-{}">{}</span>', trigger.mode, _WORDS[trigger.mode])
+
+    @admin.display(description="priority", ordering="priority")
+    def shown_priority(self, trigger: Trigger) -> str:
+        return dict(PRIORITIES)[trigger.priority]
+
+    @admin.display(description="fired, 24 h")
+    def fired(self, trigger: Trigger) -> str:
+        return f"{trigger.done.fired:,}"  # type: ignore[attr-defined]
+
+    @admin.display(description="held back, 24 h")
+    def held(self, trigger: Trigger) -> str:
+        return f"{trigger.done.held:,}"  # type: ignore[attr-defined]
+
+    # --- The page
+
+    @admin.display(description="what the engine has")
+    def shown_state(self, trigger: Trigger) -> str:
+        version = trigger.current_version
+        if version is None:
+            return "Nothing is published yet."
+        drift = "" if version.definition == trigger.document() else " What you see here differs from it."
+        paused = f" {trigger.pause_reason}" if trigger.pause_reason else ""
+        return f"Version {version.number}, {_WORDS[trigger.mode].lower()}.{paused}{drift}"
+
+    @admin.display(description="examples")
+    def condition_examples(self, trigger: Trigger | None = None) -> SafeString:
+        return _examples((kind.label, kind.help, _document(kind)) for kind in CONDITIONS.values())
+
+    @admin.display(description="examples")
+    def action_examples(self, trigger: Trigger | None = None) -> SafeString:
+        return _examples((kind.label, kind.help, _document(kind)) for kind in ACTIONS.values())
+
+    def parts(self, request: HttpRequest, obj: Trigger) -> list[Part]:
+        return [_decisions(obj), _misses(obj), _versions(obj)]
+
+    # --- Actions
+
+    @admin.action(description="Publish and go live", permissions=["change"])
+    def go_live(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        self._publish(request, queryset, Mode.LIVE)
+
+    @admin.action(description="Publish into shadow (nothing is sent)", permissions=["change"])
+    def go_shadow(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        self._publish(request, queryset, Mode.SHADOW)
+
+    @admin.action(description="Pause", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        self._set_mode(request, queryset, Mode.PAUSED, f"Paused by {request.user.get_username()}.")
+
+    @admin.action(description="Archive", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        self._set_mode(request, queryset, Mode.ARCHIVED)
+
+    @admin.action(description="Back to draft", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        self._set_mode(request, queryset, Mode.DRAFT)
+
+    def _publish(self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode) -> None:
+        for trigger in queryset.order_by("pk"):
+            try:
+                version = publish.publish(trigger, by=request.user, mode=mode)  # type: ignore[arg-type]
+            except publish.Invalid as error:
+                self.message_user(request, f"{trigger.name} stays as it is. {error}", messages.ERROR)
+            else:
+                self.log_change(request, trigger, f"Version {version.number} is {mode}.")
+                self.message_user(request, f"{trigger.name}: version {version.number} is {mode}.", messages.SUCCESS)
+
+    def _set_mode(self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode, reason: str = "") -> None:
+        changed = 0
+        for trigger in queryset.order_by("pk"):
+            if publish.set_mode(trigger.pk, mode, by=request.user, reason=reason):  # type: ignore[arg-type]
+                self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
+                changed += 1
+        self.message_user(request, f"{changed} {_WORDS[mode.value].lower()}.", messages.SUCCESS)
+
+
+def _decisions(trigger: Trigger) -> Part:
+    done = trigger_facts.lately([trigger.pk])[trigger.pk]
+    rows = [
+        Row(
+            (
+                Cell(label.partition(":")[0]),
+                Cell(label.partition(":")[2].replace("_", " ")),
+                Cell(f"{count:,}", css="beckon-number"),
+            )
+        )
+        for label, count in done.by_reason.most_common()
+    ]
+    here = {"trigger__id__exact": trigger.pk}
+    return Part(
+        "Last 24 hours",
+        ("Outcome", "Reason", "Times"),
+        rows,
+        links=(
+            Cell("All decisions", links.listing("automation.execution", **here)),
+            Cell("All deliveries", links.listing("automation.delivery", **here)),
+        ),
+        empty="No decision yet.",
+    )
+
+
+def _misses(trigger: Trigger) -> Part:
+    evaluated, counts = trigger_facts.missed(trigger.pk)
+    version = trigger.current_version
+    said = wording.places(version.definition) if version else {}
+    rows = [
+        Row(
+            (
+                Cell("could not be checked" if kind == "broken" else "not met"),
+                Cell(said.get(pointer, pointer)),
+                Cell(pointer),
+                Cell(f"{count:,}", css="beckon-number"),
+            ),
+            css="sign-broken" if kind == "broken" else "",
+        )
+        for (kind, pointer), count in counts.most_common(20)
+    ]
+    return Part(
+        "Why it did not fire",
+        ("Result", "First condition that failed", "Place", "Times"),
+        rows,
+        note=f"{evaluated:,} events were looked at in the last 24 hours.",
+        links=(Cell("A sample of these events", links.listing("automation.misssample", q=trigger.pk)),),
+    )
+
+
+def _versions(trigger: Trigger) -> Part:
+    newest = trigger.versions.select_related("published_by").order_by("-number")[:VERSIONS_SHOWN]
+    rows = [
+        Row(
+            (
+                Cell(f"Version {version.number}", links.page("automation.triggerversion", version.pk)),
+                Cell(links.clock(version.published_at)),
+                Cell(version.published_by.get_username() if version.published_by else "–"),
+                Cell(version.changes, css="beckon-lines"),
+            )
+        )
+        for version in newest
+    ]
+    return Part("Versions", ("Version", "Published", "By", "What changed"), rows, empty="Nothing is published yet.")
+
+
+def _document(kind: Any) -> Any:
+    """The first example that shows the kind at work."""
+    for example in kind.examples:
+        document = getattr(example, "document", example)
+        if getattr(example, "verdict", Verdict.MET) is Verdict.MET:
+            return document
+    return {}
+
+
+def _examples(kinds: Iterable[tuple[str, str, Any]]) -> SafeString:
+    rows = format_html_join(
+        "",
+        '<dt>{}</dt><dd>{}<pre class="json">{}</pre></dd>',
+        ((label, text, json.dumps(document, indent=1, ensure_ascii=False)) for label, text, document in kinds),
+    )
+    return format_html('<details class="beckon-examples"><summary>What can stand here?</summary><dl>{}</dl></details>', rows)

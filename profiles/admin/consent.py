@@ -1,0 +1,70 @@
+"""What customers agreed to, and addresses that are not served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+
+from profiles.admin.customers import profile_ids
+from profiles.admin.lists import KeysetAdmin, KnownValuesFilter
+from profiles.admin.masking import masked, may_see
+from profiles.models import AddressSuppression, Consent
+
+CHANNELS = ("email", "sms", "push", "in_app")
+
+
+class ChannelFilter(KnownValuesFilter):
+    """By channel."""
+
+    title = "channel"
+    parameter_name = field = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name.replace("_", " ")) for name in CHANNELS]
+
+
+@admin.register(Consent)
+class ConsentAdmin(KeysetAdmin):
+    list_display = ("profile", "topic", "channel", "is_granted", "source", "recorded_at")
+    list_filter = ("is_granted", ChannelFilter)
+    list_select_related = ("profile",)
+    autocomplete_fields = ("profile",)
+    search_fields = ("profile__customer_id",)
+    search_help_text = "The exact customer id."
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        return (queryset.filter(profile_id__in=profile_ids(term)) if term else queryset), False
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"source": "admin", "recorded_at": timezone.now(), **super().get_changeform_initial_data(request)}
+
+
+@admin.register(AddressSuppression)
+class AddressSuppressionAdmin(KeysetAdmin):
+    list_display = ("masked_address", "channel", "why", "detail", "created_at")
+    list_filter = ("why", ChannelFilter)
+    search_fields = ("address",)
+    search_help_text = "The exact address."
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        first = "address" if may_see(request.user) else "masked_address"
+        return (first, *self.list_display[1:])
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        address = "masked_address" if obj and not may_see(request.user) else "address"
+        return ["channel", address, "why", "detail", *(["created_at"] if obj else [])]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("channel", "address", "masked_address", "created_at") if obj else ("created_at",)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip().lower()
+        return (queryset.filter(channel__in=CHANNELS, address=term) if term else queryset), False
+
+    @admin.display(description="address")
+    def masked_address(self, row: AddressSuppression) -> str:
+        return masked(row.address)

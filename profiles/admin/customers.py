@@ -1,0 +1,166 @@
+"""One customer: who they are, what they agreed to, and what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
+from profiles.admin.masking import masked, may_see
+from profiles.admin.parts import Part, WithParts, pretty
+from profiles.behavior.segments import SEGMENTS
+from profiles.models import Consent, Identity, Membership, Profile
+
+
+class BehaviourFilter(KnownValuesFilter):
+    """By behaviour segment."""
+
+    title = "behaviour"
+    parameter_name = field = "behavior_segment"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name.replace("_", " ").capitalize()) for name in SEGMENTS]
+
+
+class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = Identity
+    extra = 0
+    fields = readonly_fields = ("kind", "value", "created_at")
+    verbose_name_plural = "Known as"
+
+
+class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Consent
+    extra = 0
+    fields = ("topic", "channel", "is_granted", "source", "recorded_at")
+    verbose_name_plural = "May we write to them?"
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Membership
+    extra = 0
+    fields = ("segment", "since", "source")
+    readonly_fields = ("since",)
+    autocomplete_fields = ("segment",)
+    verbose_name_plural = "Segments"
+
+
+@admin.register(Profile)
+class ProfileAdmin(WithParts, KeysetAdmin):
+    """What events say about a customer is read-only; a person may set the zone and the preferences."""
+
+    more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
+
+    list_display = (
+        "customer", "name", "shown_email", "behavior_segment", "orders_count", "lifetime_value", "last_activity",
+    )
+    list_filter = (BehaviourFilter, recent("last_activity"))
+    search_fields = ("customer_id",)
+    search_help_text = "The exact customer id, anonymous id or e-mail address."
+    inlines = (ConsentInline, MembershipInline, IdentityInline)
+    editable = ("time_zone", "preferences")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
+    ) -> tuple[QuerySet[Profile], bool]:
+        """Exact values only: each has an index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(pk__in=profile_ids(term))
+        if "@" in term:
+            wanted |= Q(email__in={term, term.lower()})
+        return queryset.filter(wanted), False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:
+        contact = ("email", "phone") if may_see(request.user) else ("shown_email", "shown_phone")
+        return (
+            ("Who", {"fields": ("customer_id", ("first_name", "last_name"), contact, "locale")}),
+            ("What they may change", {"fields": self.editable}),
+            (
+                "How they behave",
+                {
+                    "fields": (
+                        "behavior_segment", ("orders_count", "lifetime_value"), ("first_seen", "last_activity"),
+                        ("engagement_value", "engagement_at"), "shown_patterns",
+                    )
+                },
+            ),
+            ("What else is known", {"fields": ("shown_traits", "merged_into", "erased_at")}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> list[str]:
+        names = [field.name for field in Profile._meta.fields if field.name not in self.editable]
+        return [*names, "shown_email", "shown_phone", "shown_traits", "shown_patterns"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # Customers come from events.
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # To forget a person is more than to delete a row.
+
+    def save_model(self, request: HttpRequest, obj: Profile, form: Any, change: bool) -> None:
+        """Write only what a person may change: the pipeline writes the same row."""
+        fields = [name for name in form.changed_data if name in self.editable]
+        if "time_zone" in fields:
+            obj.time_zone_source = "explicit" if obj.time_zone else ""
+            fields.append("time_zone_source")
+        if fields:
+            obj.save(update_fields=fields)
+
+    def parts(self, request: HttpRequest, obj: Profile) -> list[Part]:
+        return [make(request, obj) for make in self.more_parts]
+
+    @admin.display(description="customer")
+    def customer(self, profile: Profile) -> str:
+        return str(profile)
+
+    @admin.display(description="name")
+    def name(self, profile: Profile) -> str:
+        return f"{profile.first_name} {profile.last_name}".strip() or "–"
+
+    @admin.display(description="e-mail")
+    def shown_email(self, profile: Profile) -> str:
+        return masked(profile.email) or "–"
+
+    @admin.display(description="telephone")
+    def shown_phone(self, profile: Profile) -> str:
+        return masked(profile.phone) or "–"
+
+    @admin.display(description="traits")
+    def shown_traits(self, profile: Profile) -> SafeString:
+        return pretty(profile.traits)
+
+    @admin.display(description="patterns")
+    def shown_patterns(self, profile: Profile) -> SafeString:
+        return pretty(profile.behavioral_patterns)
+
+
+@admin.register(Identity)
+class IdentityAdmin(ReadOnly, KeysetAdmin):
+    list_display = ("value", "kind", "profile", "created_at")
+    list_filter = ("kind",)
+    list_select_related = ("profile",)
+    search_fields = ("value",)
+    search_help_text = "The exact customer id or anonymous id."
+    fields = readonly_fields = ("kind", "value", "profile", "created_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Identity], search_term: str
+    ) -> tuple[QuerySet[Identity], bool]:
+        term = search_term.strip()
+        kinds = [kind.value for kind in Identity.Kind]  # The unique index begins with the kind.
+        return (queryset.filter(kind__in=kinds, value=term) if term else queryset), False
+
+
+def profile_ids(term: str) -> list[int]:
+    """Profiles with exactly this customer id or anonymous id."""
+    by_id = Profile.objects.filter(customer_id=term).values_list("pk", flat=True)
+    kinds = [kind.value for kind in Identity.Kind]
+    by_name = Identity.objects.filter(kind__in=kinds, value=term).values_list("profile_id", flat=True)
+    return sorted({*by_id, *by_name})

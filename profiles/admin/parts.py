@@ -1,0 +1,69 @@
+"""Read-only tables below a record's form: what belongs to it in other tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell; its text is escaped by the template."""
+
+    text: str
+    url: str = ""  # Where the text leads.
+    css: str = ""  # Classes from theme.css, such as sign-ok.
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    cells: Sequence[Cell]
+    css: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One titled table."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    note: str = ""  # One sentence under the title.
+    links: Sequence[Cell] = ()  # "All events of this customer" and the like.
+    empty: str = "Nothing yet."
+
+
+class WithParts:
+    """Mixed in before ModelAdmin: shows `parts()` below the form."""
+
+    change_form_template = "admin/beckon/with_parts.html"
+
+    def parts(self, request: HttpRequest, obj: Any) -> list[Part]:
+        """The tables of one record; none on the page that adds one."""
+        return []
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        context["parts"] = self.parts(request, obj) if obj is not None else []
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
+
+
+def pretty(value: Any) -> SafeString:
+    """JSON for reading, escaped; a dash for nothing."""
+    if value in (None, {}, []):
+        return format_html("{}", "–")
+    return verbatim(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def verbatim(text: str) -> SafeString:
+    """Text as it is, escaped, in a box that scrolls."""
+    return format_html('<pre class="json">{}</pre>', text)
