@@ -78,12 +78,9 @@ def _note_activity(new: dict[str, Any], event: BehaviorEvent, moment: str) -> No
     elif event.name in PURCHASES:
         _note_last(new, "purchase", [moment, event.message_id, "0.00"])
     if context:
-        note_places(new, context, moment, event.message_id)
-        device = context.get("device")
-        kind = device.get("type") if isinstance(device, Mapping) else device
-        label = text(kind, _LONGEST_LABEL) if isinstance(kind, str) else None
-        if label:
-            new["devices"] = count(new.get("devices", _NO_COUNTS), label.lower(), MAX_DEVICES)
+        kind = note_places(new, context, moment, event.message_id).get("type")
+        if kind:
+            new["devices"] = count(new.get("devices", _NO_COUNTS), kind, MAX_DEVICES)
     if session_id:
         session_id = session_id[:_LONGEST_ID]
         last = new.get("session")
@@ -93,23 +90,20 @@ def _note_activity(new: dict[str, Any], event: BehaviorEvent, moment: str) -> No
 
 
 def categories_in(data: Mapping[str, Any]) -> list[str]:
-    """The product categories an event is about, each once: its own, or those of its items."""
-    found: dict[str, None] = {}
-    for holder in _holders(data):
-        label = text(holder.get("category"), _LONGEST_LABEL) if isinstance(holder, Mapping) else None
-        if label:
-            found[label] = None
-    return list(found)
-
-
-def _holders(data: Mapping[str, Any]) -> list[Any]:
+    """The product categories an event is about, each once: its own, and those of its items."""
     holders: list[Any] = [data] if "category" in data else []
     for field in _ITEM_LISTS:
         if field in data:
             items = data[field]
             if isinstance(items, list | tuple):
                 holders.extend(items[:MAX_ITEMS])
-    return holders
+    found: dict[str, None] = {}
+    for holder in holders:
+        if isinstance(holder, Mapping) and "category" in holder:
+            label = text(holder["category"], _LONGEST_LABEL)
+            if label:
+                found[label] = None
+    return list(found)
 
 
 def _note_last(new: dict[str, Any], key: str, stamp: list[Any]) -> None:

@@ -8,7 +8,6 @@ address) > default (empty; the installation's zone holds). Unknown zone names ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,38 +25,44 @@ def zone_in(holder: Any) -> str:
     """A known zone name in a context or location, or empty."""
     if isinstance(holder, Mapping):
         for field in _ZONE_FIELDS:
-            name = holder.get(field)
-            if isinstance(name, str) and name and len(name) <= _LONGEST and is_zone(name):
-                return name
+            if field in holder:
+                name = holder[field]
+                if isinstance(name, str) and name and len(name) <= _LONGEST and is_zone(name):
+                    return name
     return ""
 
 
 def place_in(location: Any) -> dict[str, Any]:
     """The parts of a location that conditions may ask for; empty when there are none."""
-    if not isinstance(location, Mapping):
+    if not isinstance(location, dict):
         return {}
     place: dict[str, Any] = {}
     for field in _PLACE_TEXTS:
-        cleaned = text(location.get(field), _LONGEST)
-        if cleaned:
-            place[field] = cleaned
+        if field in location:
+            cleaned = text(location[field], _LONGEST)
+            if cleaned:
+                place[field] = cleaned
     for field, bound in _PLACE_NUMBERS:
-        number = location.get(field)
-        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= bound:
-            place[field] = float(number)
-    return {} if any(isinstance(v, float) and math.isnan(v) for v in place.values()) else place
+        if field in location:
+            number = location[field]
+            # The comparison is false for a NaN.
+            if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= bound:
+                place[field] = float(number)
+    return place
 
 
 def device_in(device: Any) -> dict[str, str]:
-    """type, os, browser and model of a device, in lower case where it is a type; empty when unknown."""
+    """type (in lower case), os, browser and model of a device; empty when unknown."""
     if isinstance(device, str):
         device = {"type": device}
-    if not isinstance(device, Mapping):
+    elif not isinstance(device, dict):
         return {}
-    found = {field: text(device.get(field), _LONGEST) for field in _DEVICE_TEXTS}
-    known = {field: value for field, value in found.items() if value}
-    if "type" in known:
-        known["type"] = known["type"].lower()
+    known: dict[str, str] = {}
+    for field in _DEVICE_TEXTS:
+        if field in device:
+            cleaned = text(device[field], _LONGEST)
+            if cleaned:
+                known[field] = cleaned.lower() if field == "type" else cleaned
     return known
 
 
@@ -69,17 +74,23 @@ def later(old: Stamp | None, new: Stamp) -> bool:
     return bool(old[:2] == new[:2] and repr(_sorted(old[2])) < repr(_sorted(new[2])))
 
 
-def note_places(patterns: dict[str, Any], context: Mapping[str, Any], moment: str, message_id: str) -> None:
-    """Write location, device and zones of one event into `patterns`, which the caller owns."""
+def note_places(
+    patterns: dict[str, Any], context: Mapping[str, Any], moment: str, message_id: str
+) -> dict[str, str]:
+    """Write location, device and zones of one event into `patterns`, which the caller owns.
+
+    Returns the device, to be counted.
+    """
     location = context.get("location")
     if location:
         _note(patterns, "location", [moment, message_id, place_in(location)])
         _note(patterns, "zone_geo", [moment, message_id, zone_in(location)])
     if "timezone" in context or "time_zone" in context:
         _note(patterns, "zone_event", [moment, message_id, zone_in(context)])
-    device = context.get("device")
+    device = device_in(context["device"]) if "device" in context else {}
     if device:
-        _note(patterns, "device", [moment, message_id, device_in(device)])
+        _note(patterns, "device", [moment, message_id, device])
+    return device
 
 
 def merge_places(patterns: dict[str, Any], other: Mapping[str, Any]) -> None:

@@ -55,9 +55,13 @@ CONTEXT = st.fixed_dictionaries(
     optional={
         "device": st.sampled_from(["mobile", {"type": "Desktop", "os": "Linux"}, {"type": "tablet"}, 7]),
         "location": st.sampled_from(
-            [{"country": "DE", "city": "Bonn"}, {"country": "FR", "timezone": "Europe/Paris"}, "x"]
+            [
+                {"country": "DE", "city": "Bonn"},
+                {"country": "FR", "timezone": "Europe/Paris"},
+                {"timezone": "UTC"},
+            ]
         ),
-        "timezone": st.sampled_from(["Asia/Tokyo", "Mars/Base", ""]),
+        "timezone": st.sampled_from(["Asia/Tokyo", "Asia/Seoul", "Mars/Base", ""]),
     },
 )
 
