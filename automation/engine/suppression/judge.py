@@ -49,7 +49,8 @@ def arbitrate(
     key: each granted ask takes its slots before the next is judged, and who loses a slot to one of
     them is lost_to that winner (held, or deferred until the slot is free when it says so). Who is
     held out, in shadow or held for any other reason takes nothing. An ask deferred by quiet hours
-    keeps its slot at the end of the night.
+    keeps its slot in this contest, but not in the state afterwards: it has not acted, is judged
+    again in the morning, and must not find itself in its own way there.
     """
     found: dict[int, Judgement] = {}
     granted: list[Grant] = []
@@ -64,7 +65,8 @@ def arbitrate(
         found[index] = judgement
         if _takes_slot(judgement):
             at = judgement.due_at or now
-            granted.append(Grant(ask, at, judgement.channels))
+            if judgement.outcome is Outcome.ALLOW:
+                granted.append(Grant(ask, at, judgement.channels))
             rivals.extend([Sent(at, channel, ask.message_class, ask.key) for channel in judgement.channels])
     # The state changes only now: a slot lost to a rival must be told from one that was taken before.
     return [found[index] for index in range(len(asks))], state.after(granted, asks, now)

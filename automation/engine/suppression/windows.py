@@ -28,7 +28,7 @@ def first_free(points: Sequence[Any], at: Any, width: Any, limit: int, need: int
 
 
 def _fits(points: Sequence[Any], at: Any, width: Any, room: int) -> bool:
-    near = [point for point in points if at - width < point < at + width]
+    near = [point for point in points if point > at - width]
     if len(near) <= room:
         return True
     # The fullest window that contains `at` begins at one of the points not after it, or at `at`.
@@ -51,8 +51,10 @@ def free_in_days(
     today = at.astimezone(zone).toordinal()
     ordinals = [sent.astimezone(zone).toordinal() for sent in sends]
     day: int | None = first_free(ordinals, today, days, limit, need)
-    if day is None or day == today:
-        return None if day is None else at
+    if day is None:
+        return None
+    if day == today:
+        return at
     return start_of_day(date.fromordinal(day), zone)
 
 

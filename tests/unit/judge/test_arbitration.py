@@ -100,13 +100,18 @@ def test_triggers_that_want_no_common_slot_do_not_meet(other: Any) -> None:
     assert [one.outcome for one in judgements] == [Outcome.ALLOW, Outcome.ALLOW]
 
 
-def test_a_winner_deferred_by_the_night_keeps_its_slot_in_the_morning() -> None:
-    night = NOON + 11 * HOUR
-    (won, lost), after = contest(ask("a", priority=1), ask("b"), now=night)
-    assert (won.outcome, won.waiting) == (Outcome.DEFER, Waiting.QUIET_HOURS)
-    morning = (NOON + DAY).replace(hour=8)
-    assert after.sends == (Sent(morning, "email", "marketing", "a"),)
+def test_a_winner_deferred_by_the_night_keeps_its_slot_in_the_contest_only() -> None:
+    """What has not acted is neither a send nor a firing, or it would stand in its own way at its due moment."""
+    night, morning = NOON + 11 * HOUR, (NOON + DAY).replace(hour=8)
+    one = ask("a", priority=1, cooldown=7 * DAY, max_per_customer=1, dedupe_key="o1")
+    (won, lost), after = contest(one, ask("b"), now=night)
+    assert (won.outcome, won.waiting, won.due_at) == (Outcome.DEFER, Waiting.QUIET_HOURS, morning)
     assert (lost.primary, lost.reasons[0].until) == (Reason.LOST_TO, morning + DAY)
+    assert (after.sends, after.fired) == ((), {})
+    assert after.dedupe_keys == {(one.trigger_id, "o1")}
+    again = ask("a", priority=1, cooldown=7 * DAY, max_per_customer=1)
+    (due,), _ = contest(again, state=after, now=morning)
+    assert due.outcome is Outcome.ALLOW
 
 
 def test_a_weekly_wish_is_a_slot_as_well() -> None:
