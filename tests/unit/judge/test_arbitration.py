@@ -101,7 +101,7 @@ def test_triggers_that_want_no_common_slot_do_not_meet(other: Any) -> None:
 
 
 def test_a_winner_deferred_by_the_night_keeps_its_slot_in_the_contest_only() -> None:
-    """What has not acted is neither a send nor a firing, or it would stand in its own way at its due moment."""
+    """What has not acted is no send and no firing, or it would stand in its own way when due."""
     night, morning = NOON + 11 * HOUR, (NOON + DAY).replace(hour=8)
     one = ask("a", priority=1, cooldown=7 * DAY, max_per_customer=1, dedupe_key="o1")
     (won, lost), after = contest(one, ask("b"), now=night)
