@@ -1,0 +1,65 @@
+# Every target is a few plain commands; see them with `make -n <target>`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+# What a production server would have; no value is used for anything but the checks.
+PRODUCTION := DEBUG=false SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+	PUBLIC_URL=https://beckon.example.com ALLOWED_HOSTS=beckon.example.com \
+	DATABASE_URL=postgres://beckon:unused@127.0.0.1:1/beckon REDIS_URL=redis://:unused@127.0.0.1:1/0 \
+	EMAIL_URL=smtp+tls://user:unused@mail.example.com:587
+
+.PHONY: help setup setup-run up demo test check format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(VENV)/.installed-dev ## create .venv and install everything, also for tests
+
+setup-run: $(VENV)/.installed
+
+up: setup-run ## run all of Beckon in this terminal (Ctrl-C stops it)
+	$(BIN)/python manage.py up
+
+demo: setup-run ## a shop with four weeks of customers, end to end, on this machine
+	$(BIN)/python manage.py demo
+
+bench: setup ## measure throughput and latency against the floor
+	$(BIN)/python manage.py bench
+
+test: setup ## all tests, on PostgreSQL and Redis of their own
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
+
+check: setup ## lint, format, types, import contracts, security, settings, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml config profiles automation analytics
+	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: setup ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and the embedded servers' data (not .venv)
+	rm -rf .beckon .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis staticfiles
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Beckon needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make the second run take no time.
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@ $(VENV)/.installed
