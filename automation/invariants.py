@@ -49,7 +49,7 @@ class Invariant:
     rows: str
 
 
-_OPEN = "('pending', 'sending', 'uncertain')"
+_OPEN = "('pending', 'sending')"
 _WENT_OUT = "('sending', 'sent', 'uncertain', 'delivered', 'opened', 'clicked', 'bounced', 'complained')"
 _DONE = "('sent', 'delivered', 'opened', 'clicked', 'bounced', 'complained')"
 # After profiles were joined, what was decided for two customers belongs to one: nobody broke a rule.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -14,6 +16,7 @@ from django.utils.safestring import SafeString
 from automation.admin import links
 from automation.admin.trace import tone
 from automation.models import Delivery
+from automation.pipeline import settle
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
 from profiles.admin.masking import masked, may_see
@@ -31,6 +34,8 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
     search_help_text = "The exact customer id, delivery id, decision id or idempotency key."
+
+    actions = ("it_arrived", "it_did_not")
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         if not may_see(request.user):
@@ -58,11 +63,34 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         wanted = Q(profile_id__in=profile_ids(term)) | Q(idempotency_key=term)
         if term.isdecimal() and len(term) <= 18:
             wanted |= Q(execution_id=int(term))
-        try:
+        with contextlib.suppress(ValueError):  # Not a delivery's id.
             wanted |= Q(pk=UUID(term))
-        except ValueError:
-            pass  # Not a delivery's id.
         return queryset.filter(wanted), False
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may say what became of an uncertain delivery."""
+        return bool(request.user.has_perm("automation.change_delivery"))
+
+    @admin.action(description="Uncertain: it arrived", permissions=["settle"])
+    def it_arrived(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        self._settle(request, queryset, settle.arrived, "It arrived.")
+
+    @admin.action(description="Uncertain: it did not arrive (nothing is sent again)", permissions=["settle"])
+    def it_did_not(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        self._settle(request, queryset, settle.did_not_arrive, "It did not arrive.")
+
+    def _settle(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], how: Callable[[UUID], bool], words: str
+    ) -> None:
+        rows = list(queryset)
+        settled = [row for row in rows if how(row.pk)]
+        for row in settled:
+            self.log_change(request, row, words)
+        if len(settled) < len(rows):
+            left = len(rows) - len(settled)
+            self.message_user(request, f"{left} left as they are: they are not uncertain.", messages.WARNING)
+        if settled:
+            self.message_user(request, f"{len(settled)} settled.", messages.SUCCESS)
 
     @admin.display(description="status")
     def shown_status(self, row: Delivery) -> SafeString:

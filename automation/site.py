@@ -1,4 +1,7 @@
-"""The admin site: Beckon's name, and a sidebar that is grouped by job instead of by app."""
+"""The admin site: Beckon's name, and a sidebar grouped by job instead of by app.
+
+Not in the package `admin`, whose import registers models on the site that this module makes.
+"""
 
 from __future__ import annotations
 
