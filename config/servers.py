@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,8 @@ from config.embedded import NAMES, PROJECT, EmbeddedError, Paths, default_base, 
 
 START_TIMEOUT = 60.0  # Seconds; a first start copies files and runs initdb, about one second on two cores.
 STOP_TIMEOUT = 20.0
+STARTS_ITS_OWN = {"up", "services", "demo", "bench"}
+NEEDS_NONE = {"", "help", "version", "check", "collectstatic", "findstatic", "diffsettings", "spectacular"}
 _KEEPERS: dict[Path, subprocess.Popen[bytes]] = {}  # Started by this process; they may outlive `Servers`.
 
 
@@ -217,6 +219,25 @@ def attached(environ: Mapping[str, str] = os.environ) -> Iterator[Servers | None
         return
     with Servers(default_base(environ)) as servers:
         yield servers
+
+
+@contextlib.contextmanager
+def attached_for(arguments: Sequence[str]) -> Iterator[None]:
+    """Have servers while `manage.py` runs with these arguments, if its command needs a database.
+
+    Call it after the settings are loaded: a `.env` may name servers. Ends the process with a message when
+    the servers do not start.
+    """
+    command = arguments[1] if len(arguments) > 1 else ""
+    if command.startswith("-") or command in STARTS_ITS_OWN | NEEDS_NONE or {"--help", "-h"} & {*arguments}:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(attached())
+        except EmbeddedError as error:
+            sys.exit(f"{error}\nThis command needs PostgreSQL and Redis. See also: manage.py services status")
+        yield
 
 
 def lock(file: Path, how: int) -> int:

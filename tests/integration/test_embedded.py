@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from config.embedded import PROJECT, EmbeddedError, paths
-from config.servers import Servers, keeper_lives
+from config.servers import Servers, attached, attached_for, keeper_lives
 from config.strays import is_running
 
 HOLD = """
@@ -259,3 +259,34 @@ def test_a_stray_is_known_by_its_command_line_alone() -> None:
         sleeper.kill()
         sleeper.wait()
     assert not is_running(sleeper.pid, "a-mark")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["manage.py", "migrate"], True),
+        (["manage.py", "shell", "-c", "1"], True),
+        (["manage.py", "migrate", "--help"], False),
+        (["manage.py", "check", "--deploy"], False),
+        (["manage.py", "up"], False),
+        (["manage.py", "--version"], False),
+        (["manage.py"], False),
+    ],
+)
+def test_a_command_has_servers_for_its_length_if_it_needs_them(
+    base: Path, arguments: list[str], wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BECKON_HOME", str(base))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with attached_for(arguments):
+        assert keeper_lives(paths(base)) == wanted
+    assert not keeper_lives(paths(base))
+
+
+def test_no_server_is_started_when_both_urls_are_given(base: Path) -> None:
+    urls = {"DATABASE_URL": "postgres://db/x", "REDIS_URL": "redis://r/0", "BECKON_HOME": str(base)}
+    with attached(urls) as servers:
+        assert servers is None
+    with attached({**urls, "REDIS_URL": ""}) as servers:
+        assert servers is not None
+        assert sorted(servers.pids()) == ["keeper", "postgres", "redis"]
