@@ -47,7 +47,7 @@ def facts(
     """Facts around one event; `past` and `later` are (hours before or after it, name, data)."""
     return Facts(
         event=event(name, at, data, context=context or {}, session_id=session_id),
-        profile=profile or {},
+        profile={} if profile is None else profile,
         before=before or {},
         now=now or at,
         zone=zone,

@@ -85,7 +85,7 @@ class BrowsingIntensity(Condition):
     type: Literal["behavior_pattern"]
     pattern_type: Literal["browsing_intensity"]
     measure: Literal["views", "sessions", "active_minutes"] = Field(
-        default="views", title="Measure", json_schema_extra={"x-labels": _WORDS}
+        default="views", title="Measure", json_schema_extra={"x-labels": {**_WORDS}}
     )
     timeframe_hours: float = Field(
         default=24, gt=0, le=720, title="Window", json_schema_extra={"x-unit": "hours"}

@@ -47,7 +47,10 @@ class DayOfWeek(Condition):
         max_length=7,
         title="Days",
         description="Monday is 0.",
-        json_schema_extra={"x-widget": "days", "x-labels": dict(enumerate(wording.DAYS))},
+        json_schema_extra={
+            "x-widget": "days",
+            "x-labels": {str(day): name for day, name in enumerate(wording.DAYS)},
+        },
     )
 
     def compile(self) -> Check:

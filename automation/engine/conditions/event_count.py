@@ -80,7 +80,7 @@ class EventCount(Condition):
         default=None, title="Of the field", json_schema_extra={"x-source": "event_fields"}
     )
     operator: Literal["greater_than_or_equal", "less_than_or_equal", "equals"] = Field(
-        default="greater_than_or_equal", title="Operator", json_schema_extra={"x-labels": _COMPARISONS}
+        default="greater_than_or_equal", title="Operator", json_schema_extra={"x-labels": {**_COMPARISONS}}
     )
     value: float = Field(ge=-MAX_NUMBER, le=MAX_NUMBER, title="Number")
     timeframe_hours: float = Field(

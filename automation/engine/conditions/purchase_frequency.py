@@ -23,7 +23,7 @@ _WEEK = 168
 
 
 class _Purchases(NamedTuple):
-    count: int
+    number: int
     typical: timedelta | None  # The customer's own median interval.
     since_last: timedelta | None
 
@@ -91,9 +91,11 @@ class PurchaseFrequency(Condition):
 
     def _purchases(self, facts: Facts) -> _Purchases:
         times = [e.occurred_at for e in up_to_now(facts, self._names, hours(self.timeframe_hours))]
-        gaps = [after - before for before, after in pairwise(times)]
+        gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
         return _Purchases(
-            len(times), median(gaps) if gaps else None, facts.now - times[-1] if times else None
+            len(times),
+            timedelta(seconds=median(gaps)) if gaps else None,
+            facts.now - times[-1] if times else None,
         )
 
     @property
@@ -105,8 +107,8 @@ class PurchaseFrequency(Condition):
 
         def check(facts: Facts) -> Result:
             found = self._purchases(facts)
-            if found.count < self.min_purchases:
-                return _not_met(f"{found.count} purchases in the window; {self.min_purchases} are needed.")
+            if found.number < self.min_purchases:
+                return _not_met(f"{found.number} purchases in the window; {self.min_purchases} are needed.")
             if self.measure == "count":
                 return MET
             if found.typical is None or found.since_last is None:
@@ -123,7 +125,7 @@ class PurchaseFrequency(Condition):
         """Count, typical interval and time since the last, in hours."""
         found = self._purchases(facts)
         return {
-            "purchases": found.count,
+            "purchases": found.number,
             "typical_hours": _hours(found.typical),
             "hours_since_last": _hours(found.since_last),
         }
