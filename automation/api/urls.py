@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from automation.api.unsubscribe import unsubscribe
+
+urlpatterns: list[URLPattern] = [
+    path("unsubscribe/<str:token>/", unsubscribe, name="unsubscribe"),
+]

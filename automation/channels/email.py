@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import parseaddr
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -31,7 +32,7 @@ class EmailChannel(Channel):
         if settings.EMAIL_BACKEND == SMTP_BACKEND:
             self._session = self._session or smtp.Session()
             sender = parseaddr(built.from_email)[1]
-            self._session.deliver(sender, message.to, built.message().as_bytes(linesep="\r\n"))
+            self._session.deliver(sender, message.to, _wire(built))
         elif settings.EMAIL_BACKEND == CONSOLE_BACKEND:
             console.show(message)
         else:
@@ -67,3 +68,9 @@ def _by_backend(message: EmailMultiAlternatives) -> None:
             outage=status >= 500,
             kind=f"http_{status}",
         ) from error
+
+
+def _wire(message: EmailMultiAlternatives) -> bytes:
+    built: Any = message.message()  # Django's subclass takes the line ending; the stubs say otherwise.
+    raw: bytes = built.as_bytes(linesep="\r\n")
+    return raw

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
 from typing import Self
 
 from automation.channels.base import CHANNELS, Channel, DeliveryError, Message, Receipt
 from automation.channels.breaker import BREAKER
 from automation.engine.types import Reason
+
+log = logging.getLogger(__name__)
 
 CHANNELS.scan("automation.channels")
 
@@ -28,7 +31,7 @@ class Channels:
                     f"There is no channel “{name}”.", permanent=True, reason=Reason.CHANNEL_UNAVAILABLE
                 )
             channel = self._open[name] = plugin()
-        return BREAKER.call(f"{name}:{channel.destination(message)}", lambda: channel.send(message))
+        return BREAKER.call(f"{name}:{channel.destination(message)}", lambda: _send(channel, message))
 
     def __enter__(self) -> Self:
         return self
@@ -39,6 +42,18 @@ class Channels:
         for channel in self._open.values():
             channel.close()
         self._open.clear()
+
+
+def _send(channel: Channel, message: Message) -> Receipt:
+    try:
+        return channel.send(message)
+    except DeliveryError:
+        raise
+    except Exception as error:
+        # A fault of the channel's own code. How far it came is not known, so it may have gone out.
+        log.exception("a channel failed unexpectedly", extra={"channel": channel.name})
+        words = f"An unexpected error ({type(error).__name__}); the log has the details."
+        raise DeliveryError(words, permanent=False, maybe_sent=True, kind=type(error).__name__) from error
 
 
 def address_column(name: str) -> str:

@@ -45,12 +45,12 @@ class _Conversation:
         """Seconds that the next wait may take; never 0, which would mean not to wait at all."""
         return max(min(READ_SECONDS, self.deadline - time.monotonic()), 0.001)
 
-    def send(self, data: str | bytes) -> None:
+    def send(self, s: Any) -> None:
         if self.sock:
             self.sock.settimeout(self.left())
-        super().send(data)  # type: ignore[misc]
+        super().send(s)  # type: ignore[misc]
         # smtplib sends commands as text and only the body, with its closing dot, as bytes.
-        self.is_body_sent = self.is_body_sent or isinstance(data, bytes)
+        self.is_body_sent = self.is_body_sent or isinstance(s, bytes)
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:

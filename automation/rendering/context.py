@@ -127,7 +127,7 @@ def _customer(profile: Mapping[str, Any], customer_id: str, now: datetime) -> di
     """Columns and traits side by side; columns win, and `traits` holds all of them."""
     traits = _plain(profile.get("traits") or {})
     known = {key: _plain(profile.get(key), key) for key in _PROFILE}
-    score = round(engagement_score(profile, now, half_life_days=settings.ENGAGEMENT_HALF_LIFE_DAYS), 4)
+    score = round(engagement_score(profile, now), 4)
     return {
         **traits,
         **{key: "" if value is None else value for key, value in known.items()},

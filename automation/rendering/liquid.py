@@ -121,7 +121,8 @@ def compile(source: str, *, is_html: bool = False) -> BoundTemplate:
 
 def render(template: BoundTemplate, context: Mapping[str, Any]) -> Text:
     """Fill a template. Raises TemplateError when it fails or breaks a limit."""
-    _found.names = names = []
+    names: list[str] = []
+    _found.names = names
     try:
         return Text(template.render(context), tuple(names))
     except (LiquidError, RecursionError, ArithmeticError, ValueError, TypeError, LookupError) as error:

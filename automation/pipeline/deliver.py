@@ -1,0 +1,220 @@
+"""Carry out what the outbox holds: claim and commit `sending`, call, commit the result (R-025).
+
+A row that touches only our database is carried out in one transaction, exactly once. A call to the outside
+cannot be: a marketing message is rather not sent twice, everything else rather twice than never (R-026).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
+from automation.actions.base import INTERNAL, Action, Emit, Job
+from automation.channels.base import DeliveryError
+from automation.channels.registry import Channels, address_column, may_repeat
+from automation.engine.types import Priority
+from automation.faults import fault
+from automation.pipeline import delivery_rows, endings, internal, recheck, tally
+from automation.pipeline.delivery_rows import Row
+from automation.pipeline.endings import Ending
+from automation.pipeline.material import Material, version
+from automation.rendering.liquid import TemplateError
+
+Counts = Counter[tuple[str, int, int, str]]  # kind, lane, trigger id, label
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 5.0  # After this, nothing new is begun in one call (R-032).
+RESCUED_AT_ONCE = 1000
+
+
+def deliver_batch(lane: str, *, worker: str, limit: int) -> int:
+    """Carry out up to `limit` due deliveries of `lane`; returns how many were handled.
+
+    Must not run inside a transaction. What was claimed and not begun is given back.
+    """
+    rows = delivery_rows.claim(int(Priority[lane.upper()]), worker=worker, limit=limit)
+    if not rows:
+        return 0
+    with Channels() as channels:
+        return _Batch(rows, channels).run()
+
+
+def rescue() -> int:
+    """End the lease of deliveries whose worker died in the middle of the call; returns how many.
+
+    A marketing message becomes `uncertain`; what may repeat is due again, with the same ids.
+    """
+    rescued = 0
+    counts: Counts = Counter()
+    for row in delivery_rows.expired(RESCUED_AT_ONCE):
+        ending = endings.interrupted(
+            may_repeat=may_repeat(row.channel, row.message_class),
+            tries=row.tries,
+            first_at=row.first_at or row.now,
+            now=row.now,
+        )
+        rescued += settle(row, ending, expected=endings.SENDING, counts=counts)
+    tally.add(_counted(counts))
+    return rescued
+
+
+def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
+    """Record an ending and what follows from it, in one transaction. False when the row was not ours."""
+    with transaction.atomic():
+        if not delivery_rows.finish(row, ending, expected=expected):
+            counts["lease_lost", row.lane, row.trigger_id, row.channel] += 1
+            return False
+        counts["deliveries", row.lane, row.trigger_id, ending.status] += 1
+        if ending.status == endings.PENDING:
+            return True
+        if ending.status == endings.CANCELLED:
+            delivery_rows.free_reservation(row)
+        if ending.suppress_address:
+            delivery_rows.suppress_address(row, ending.error)
+        actions = version(row.version_id).actions
+        siblings = delivery_rows.siblings(row) if len(actions) > 1 else [_alone(row, ending)]
+        stop = actions[row.action_index].get("on_failure") == "stop"
+        progress = endings.progress(siblings, row.action_index, stop=stop)
+        following = actions[progress.next_index] if progress.next_index is not None else {}
+        delivery_rows.advance(row, progress, float(following.get("delay_minutes", 0)))
+    return True
+
+
+class _Batch:
+    """The claimed rows and what they need; each is begun, carried out and settled in turn."""
+
+    def __init__(self, rows: list[Row], channels: Channels) -> None:
+        self._left = {row.id: row for row in rows}
+        self._channels = channels
+        self._material = Material(rows)
+        self._counts: Counts = Counter()
+
+    def run(self) -> int:
+        """How many rows were handled; the others are given back."""
+        ends_at = time.monotonic() + START_SECONDS
+        done = 0
+        try:
+            for row in list(self._left.values()):
+                if time.monotonic() >= ends_at:
+                    break
+                done += self._carry_out(row)
+        finally:
+            self._give_back()
+        return done
+
+    def _carry_out(self, row: Row) -> bool:
+        try:
+            action = version(row.version_id).action(row.action_index)
+        except (ValueError, LookupError) as error:  # An action this installation does not know (S-152).
+            unknown = DeliveryError(
+                f"{row.action_type}: {error}"[:300], permanent=True, kind="unknown_action"
+            )
+            del self._left[row.id]
+            return self._settle(row, self._failed(row, unknown, row.tries), endings.PENDING)
+        if action.channel == INTERNAL:
+            return self._inside(row, action)
+        return self._outside(row, action)
+
+    def _inside(self, row: Row, action: Action) -> bool:
+        """Effect and result are one transaction, under the customer's lock."""
+        with transaction.atomic():
+            self._material.lock(row.profile_id)
+            job = self._begin(row, action)
+            if job is not None:
+                try:
+                    with transaction.atomic():
+                        outcome = action.perform(job)
+                        self._tell(job, outcome.emits)
+                    ending = endings.succeeded(outcome)
+                except OperationalError:
+                    raise  # The database is busy or gone: nothing happened, the row is due again.
+                except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
+                    ending = self._failed(row, error, row.tries + 1)
+                self._settle(row, ending, endings.SENDING)
+        return row.id not in self._left
+
+    def _outside(self, row: Row, action: Action) -> bool:
+        """Commit `sending`, call, commit the result."""
+        with transaction.atomic():
+            job = self._begin(row, action)
+        if job is not None:
+            fault("delivery_after_claim")
+            try:
+                ending = endings.succeeded(action.perform(job))
+            except DatabaseError:
+                raise  # Nobody knows how far it came: the lease ends, and `rescue` decides.
+            except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
+                ending = self._failed(row, error, row.tries + 1)
+            fault("delivery_after_effect")
+            self._settle(row, ending, endings.SENDING)
+            fault("delivery_after_commit")
+        return row.id not in self._left
+
+    def _begin(self, row: Row, action: Action) -> Job | None:
+        """Look once more, and mark the row as `sending`. None when it must not or cannot be carried out now.
+
+        Whatever was found, a row that is dealt with leaves `_left`; one that somebody else holds stays there.
+        """
+        present = delivery_rows.look(row, address_column(row.channel))
+        if present is None:
+            return None
+        if action.channel == INTERNAL and present.profile_id != row.profile_id:
+            return None  # Merged into another customer since the claim: the lock we hold is not theirs.
+        del self._left[row.id]
+        reason = recheck.held_back(
+            present,
+            is_message=action.is_message,
+            channel=row.channel,
+            message_class=row.message_class,
+            topic=row.topic,
+            now=row.now,
+        )
+        if reason is not None:
+            self._settle(row, endings.cancelled(reason), endings.PENDING)
+            return None
+        delivery_rows.begin(row, present.address)
+        return self._material.job(row, present.profile_id, present.address, self._channels)
+
+    def _settle(self, row: Row, ending: Ending, expected: str) -> bool:
+        return settle(row, ending, expected=expected, counts=self._counts)
+
+    def _failed(self, row: Row, error: Exception, tries: int) -> Ending:
+        if not isinstance(error, DeliveryError | TemplateError):
+            log.exception("an action failed unexpectedly", extra={"delivery_id": str(row.id)})
+        return endings.failed(
+            error,
+            may_repeat=may_repeat(row.channel, row.message_class),
+            tries=tries,
+            first_at=row.first_at or row.now,
+            now=row.now,
+            seed=str(row.id),
+        )
+
+    def _tell(self, job: Job, emits: Sequence[Emit]) -> None:
+        """Events that the action emits, in the transaction that records it: exactly once."""
+        for index, emit in enumerate(emits):
+            context = {"depth": job.depth + 1, "trigger": job.trigger.key}
+            message_id = f"{job.delivery_id}:{index}"
+            internal.tell(
+                job.profile_id, emit.name, emit.data, at=job.now, message_id=message_id, context=context
+            )
+
+    def _give_back(self) -> None:
+        try:
+            delivery_rows.release(self._left.values())
+            tally.add(_counted(self._counts))
+        except (DatabaseError, InterfaceError):  # Their leases end by themselves.
+            log.warning("could not give back claimed deliveries", exc_info=True)
+
+
+def _alone(row: Row, ending: Ending) -> endings.Sibling:
+    return endings.Sibling(row.action_index, ending.status, ending.reason, ending.error)
+
+
+def _counted(counts: Counts) -> list[tally.Count]:
+    return [(kind, lane, trigger_id, label, n) for (kind, lane, trigger_id, label), n in counts.items()]
