@@ -109,6 +109,8 @@ def _publish_for_ever() -> None:
 
 def _publish(task: str, lane: str) -> None:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
+    if task not in app.tasks:
+        app.loader.import_default_modules()  # Outside a worker nobody has imported the tasks yet.
     connection = getattr(_state, "connection", None)
     if connection is None:
         options = {**app.conf.broker_transport_options, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from automation.pipeline import drain, invariants, retention, sweep
+from automation import invariants
+from automation.pipeline import drain, retention, sweep
 
 
 @shared_task

@@ -216,9 +216,6 @@ LOW_ENGAGEMENT = declare("BECKON_LOW_ENGAGEMENT", 0.2, "Engagement score below w
 LOW_ENGAGEMENT_EVIDENCE = declare(
     "BECKON_LOW_ENGAGEMENT_EVIDENCE", 5, "Messages a customer must have received before that rule applies."
 )
-ENGAGEMENT_HALF_LIFE_DAYS = declare(
-    "BECKON_ENGAGEMENT_HALF_LIFE_DAYS", 30.0, "Days after which past behaviour counts half."
-)
 WEBHOOK_SECRET_VARIABLE = "BECKON_WEBHOOK_SECRET"
 WEBHOOK_SECRET = declare(
     WEBHOOK_SECRET_VARIABLE, "", "whsec_… key that signs outgoing webhooks.", is_secret=True
@@ -235,6 +232,7 @@ METRICS_TOKEN = declare(
 LEASE_SECONDS = declare("BECKON_LEASE_SECONDS", 120, "How long a claimed delivery belongs to its worker.")
 SWEEP_SECONDS = declare("BECKON_SWEEP_SECONDS", 10, "How often forgotten work is looked for.")
 DRAIN_SECONDS = declare("BECKON_DRAIN_SECONDS", 2.0, "How long one task works before it lets others in.")
+LANE_SHARERS = declare("BECKON_LANE_SHARERS", 2, "Worker processes that share a lane; each takes its part.")
 DATA_FAILURE_BUDGET = declare("BECKON_DATA_FAILURE_BUDGET", 5, "Failures after which an event is quarantined.")
 WORKER_DEATH_BUDGET = declare("BECKON_WORKER_DEATH_BUDGET", 2, "Killed workers after which an event is.")
 PENDING_LIMIT = declare(

@@ -169,11 +169,12 @@ class Migration(migrations.Migration):
                 ('occurred_at', models.DateTimeField()),
                 ('accepted_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('is_state', models.BooleanField(db_default=False, default=False, help_text='Says who the customer is or agreed to; no later event of theirs is decided before it.')),
                 ('data_failures', models.SmallIntegerField(db_default=0, default=0)),
                 ('worker_deaths', models.SmallIntegerField(db_default=0, default=0)),
             ],
             options={
-                'indexes': [models.Index(models.F('lane'), models.F('shard'), models.F('occurred_at'), models.F('event_id'), name='queue_claim')],
+                'indexes': [models.Index(models.F('lane'), models.F('shard'), models.F('occurred_at'), models.F('event_id'), name='queue_claim'), models.Index(models.F('profile_id'), condition=models.Q(('is_state', True)), name='queue_state')],
             },
         ),
         migrations.CreateModel(
@@ -371,7 +372,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='triggerversion',
-            constraint=models.UniqueConstraint(models.F('trigger'), models.F('number'), name='version_unique'),
+            constraint=models.UniqueConstraint(fields=['trigger', 'number'], name='version_unique'),
         ),
         migrations.AddConstraint(
             model_name='trigger',
@@ -431,6 +432,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.UniqueConstraint(models.F('execution_id'), models.F('action_index'), models.F('channel'), name='delivery_action_unique'),
+            constraint=models.UniqueConstraint(fields=['execution_id', 'action_index', 'channel'], name='delivery_action_unique'),
         ),
     ]

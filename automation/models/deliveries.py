@@ -75,7 +75,7 @@ class Delivery(models.Model):
             models.Index(models.F("status"), models.F("created_at").desc(), name="delivery_status"),
         ]
         constraints = [
-            models.UniqueConstraint("execution_id", "action_index", "channel", name="delivery_action_unique")
+            models.UniqueConstraint(fields=["execution_id", "action_index", "channel"], name="delivery_action_unique")
         ]
 
     def __str__(self) -> str:

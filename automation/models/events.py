@@ -79,11 +79,19 @@ class QueuedEvent(models.Model):
     occurred_at = models.DateTimeField()
     accepted_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField(db_default=Now())
+    is_state = models.BooleanField(
+        db_default=False,
+        default=False,
+        help_text="Says who the customer is or agreed to; no later event of theirs is decided before it.",
+    )
     data_failures = models.SmallIntegerField(db_default=0, default=0)
     worker_deaths = models.SmallIntegerField(db_default=0, default=0)
 
     class Meta:
-        indexes = [models.Index("lane", "shard", "occurred_at", "event_id", name="queue_claim")]
+        indexes = [
+            models.Index("lane", "shard", "occurred_at", "event_id", name="queue_claim"),
+            models.Index("profile_id", name="queue_state", condition=models.Q(is_state=True)),
+        ]
 
     def __str__(self) -> str:
         return f"event {self.event_id}"

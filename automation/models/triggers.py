@@ -119,7 +119,7 @@ class TriggerVersion(models.Model):
     )
 
     class Meta:
-        constraints = [models.UniqueConstraint("trigger", "number", name="version_unique")]
+        constraints = [models.UniqueConstraint(fields=["trigger", "number"], name="version_unique")]
 
     def __str__(self) -> str:
         return f"{self.definition.get('name', self.trigger_id)} v{self.number}"

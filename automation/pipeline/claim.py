@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from automation.engine.types import Event, Priority
 from automation.models.events import SHARDS
 from automation.selectors import EVENT_COLUMNS, event_of
 
-SHARDS_AT_ONCE = 16  # A quarter of the shards, so that four workers can share a lane.
 _LOCK = 7_100_000  # Advisory lock space of (lane, shard).
 
-# Candidate shards in rotating order; the first free ones are taken, each gives its oldest rows.
+# Waiting shards in rotating order; this worker takes its share of the free ones, each gives its oldest rows.
+# Nothing overtakes an older event of the same customer that says who they are or what they agreed to,
+# whatever the lanes: its row is there until the transaction that applies it has committed.
 # Rows that failed before are suspects: they come one at a time, so that they take nobody down with them.
 _PEEK = f"""
 WITH candidate AS MATERIALIZED (
@@ -24,12 +26,15 @@ WITH candidate AS MATERIALIZED (
   WHERE EXISTS (SELECT FROM automation_queuedevent WHERE lane = %(lane)s AND shard = s)
   ORDER BY (s + %(turn)s) %% {SHARDS}
 ), shard AS MATERIALIZED (
-  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s) LIMIT {SHARDS_AT_ONCE}
+  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s) 
+  LIMIT (SELECT 1 + (count(*) - 1) / %(sharers)s FROM candidate)
 )
 SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LATERAL (
   SELECT ctid, event_id, shard, occurred_at, worker_deaths > 0 OR data_failures > 0 AS is_suspect
-  FROM automation_queuedevent
-  WHERE lane = %(lane)s AND shard = shard.s AND due_at <= now()
+  FROM automation_queuedevent w
+  WHERE lane = %(lane)s AND shard = shard.s AND due_at <= now() AND (is_state OR NOT EXISTS (
+    SELECT FROM automation_queuedevent f
+    WHERE f.is_state AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
   ORDER BY occurred_at, event_id
   LIMIT greatest(1, %(limit)s / (SELECT count(*) FROM shard))
 ) q
@@ -81,9 +86,11 @@ def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
 
     The heartbeat need not be on disk: it only has to outlive this process, so its commit does not wait.
     """
+    turn = random.randrange(SHARDS)
+    arguments = {"lane": int(lane), "limit": limit, "sharers": settings.LANE_SHARERS, "turn": turn}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
-        cursor.execute(_PEEK, {"lane": int(lane), "limit": limit, "turn": random.randrange(SHARDS)})
+        cursor.execute(_PEEK, arguments)
         rows = cursor.fetchall()
         suspects = [row for row in rows if row[3]]
         rows = suspects[:1] if suspects else rows

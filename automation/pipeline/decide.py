@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-
 from automation import selectors
 from automation.engine.matching import TriggerIndex
 from automation.engine.suppression import Held, Judgement, Outcome, arbitrate
 from automation.engine.types import Event, ExecutionStatus, Facts, Reason, Verdict, Waiting
 from automation.pipeline import customer as customers_of
 from automation.pipeline.claim import Claimed
+from automation.pipeline.consent import consent_word
 from automation.pipeline.customer import Customer, zone_of
 from automation.pipeline.plan import Plan, plan_of, policy
 from profiles.behavior import State, apply, view
@@ -90,10 +89,10 @@ def decide(
 
 def _first_pass(items: Iterable[Claimed], index: TriggerIndex, outcomes: Outcomes) -> list[Step]:
     steps = []
-    states, half_life = outcomes.states, settings.ENGAGEMENT_HALF_LIFE_DAYS
+    states = outcomes.states
     for event, profile_id, is_late, is_import in items:
         before = states[profile_id]
-        after = states[profile_id] = apply(before, event, half_life_days=half_life)
+        after = states[profile_id] = apply(before, event)
         word = consent_word(event)
         if word:
             outcomes.words.append(word)
@@ -262,20 +261,3 @@ def judge(
             fired_this_hour[plan.trigger.trigger_id] = fired_this_hour.get(plan.trigger.trigger_id, 0) + 1
         decisions.append(decision)
     return decisions
-
-
-_CONSENT_EVENTS = {"consent_changed": None, "unsubscribed": False, "email_unsubscribed": False}
-
-
-def consent_word(event: Event) -> ConsentWord | None:
-    """What an event says about consent: `consent_changed` {topic, channel, is_granted}, or an unsubscribe."""
-    if event.name not in _CONSENT_EVENTS:
-        return None
-    is_granted = _CONSENT_EVENTS[event.name]
-    if is_granted is None:
-        is_granted = event.data.get("is_granted") is True
-    topic, channel = event.data.get("topic", "marketing"), event.data.get("channel", "email")
-    if not (isinstance(topic, str) and isinstance(channel, str)):
-        return None
-    source = event.source or "event"
-    return ConsentWord(event.profile_id, topic[:50], channel[:20], is_granted, source[:50], event.occurred_at)

@@ -17,6 +17,7 @@ from automation.pipeline import deliver, due, process
 
 CLAIM = {Priority.CRITICAL: 50, Priority.HIGH: 250, Priority.MEDIUM: 500, Priority.LOW: 2000}
 DELIVERIES_AT_ONCE = 20
+PATIENCE = 20  # Looks in a row that found work but none to take, 5 ms apart, before the bell is given up.
 OWN_TURN = 20  # Every so many batches the bell's own lane goes first: 5 % of the slots.
 
 
@@ -32,14 +33,22 @@ def events(lane: str) -> None:
     queues.answer(queues.EVENTS_TASK, lane)
     due.decide_due(own)
 
+    idle = 0
+
     def step(turn: int) -> bool:
-        for candidate in _waiting(own, own_first=turn % OWN_TURN == OWN_TURN - 1):
+        nonlocal idle
+        waiting = _waiting(own, own_first=turn % OWN_TURN == OWN_TURN - 1)
+        for candidate in waiting:
             done = process.decide_next(candidate, limit=CLAIM[candidate], worker=worker_name())
             if done == CLAIM[candidate] and turn == 0:
                 queues.ring(lane)  # More than one batch: whoever is idle may help.
             if done:
+                idle = 0
                 return True
-        return False
+        # What waits is in another worker's hands, or behind an event that is: look again in a moment.
+        idle += 1
+        time.sleep(0.005)
+        return bool(waiting) and idle < PATIENCE
 
     if _work(step):
         queues.ring(lane)

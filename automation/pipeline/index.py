@@ -13,6 +13,8 @@ from automation.engine.definition import TriggerDefinition
 from automation.engine.matching import TriggerIndex
 from automation.engine.rules import CompiledTrigger, compile_trigger
 from automation.engine.types import Mode, Priority
+from automation.pipeline.consent import CONSENT_EVENTS
+from profiles.behavior.vocabulary import IDENTIFY, PROFILE_UPDATES
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +52,15 @@ def current(*, max_age: float = 0.0) -> TriggerIndex:
         return cache.index
 
 
+# Events that say who a customer is or what they agreed to: decided soon, and never overtaken by what follows.
+STATE_EVENTS = IDENTIFY | PROFILE_UPDATES | {"alias"} | CONSENT_EVENTS.keys()
+
+
 def lanes(names: Iterable[str]) -> dict[str, Priority]:
     """The lane of each event name: the highest priority among the triggers that listen; with none, low."""
     index = current(max_age=WEB_SECONDS)
-    return {name: index.lane(name) or Priority.LOW for name in names}
+    floor = {name: Priority.HIGH if name in STATE_EVENTS else Priority.LOW for name in names}
+    return {name: min(index.lane(name) or lowest, lowest) for name, lowest in floor.items()}
 
 
 def forget() -> None:

@@ -61,7 +61,8 @@ WITH item AS MATERIALIZED (
   SELECT nextval('automation_event_id_seq') AS id, r.* FROM json_to_recordset(%(rows)s::json) AS r(
     message_id text, profile_id bigint, name text, original_name text, data jsonb, context jsonb,
     session_id text, source text, occurred_at timestamptz, received_at timestamptz, sent_at timestamptz,
-    client_ts text, is_late boolean, is_import boolean, is_skewed boolean, body_hash text, lane smallint)
+    client_ts text, is_late boolean, is_import boolean, is_skewed boolean, body_hash text, lane smallint,
+    is_state boolean)
 ), key AS (
   INSERT INTO automation_messagekey (source, message_id, event_id, body_hash)
   SELECT %(scope)s, message_id, id, decode(body_hash, 'hex') FROM item ORDER BY message_id
@@ -73,8 +74,8 @@ WITH item AS MATERIALIZED (
     i.source, i.occurred_at, i.received_at, i.sent_at, i.client_ts, i.is_late, i.is_import, i.is_skewed
   FROM item i JOIN key k ON k.event_id = i.id
 ), queued AS (
-  INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at)
-  SELECT i.id, i.profile_id, i.lane, i.profile_id %% {SHARDS}, i.occurred_at
+  INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at, is_state)
+  SELECT i.id, i.profile_id, i.lane, i.profile_id %% {SHARDS}, i.occurred_at, i.is_state
   FROM item i JOIN key k ON k.event_id = i.id
 )
 SELECT i.message_id, i.id FROM item i JOIN key k ON k.event_id = i.id
@@ -137,5 +138,6 @@ def _row(item: Incoming, message_id: str, profile_id: int, lane: Priority) -> di
         "is_import": item.is_import,
         "is_skewed": item.is_skewed,
         "body_hash": item.body_hash.hex(),
-        "lane": int(lane),
+        "lane": int(Priority.LOW if item.is_import else lane),
+        "is_state": item.name in index.STATE_EVENTS,
     }

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(models.F('channel'), models.F('address'), name='suppression_unique')],
+                'constraints': [models.UniqueConstraint(fields=['channel', 'address'], name='suppression_unique')],
             },
         ),
         migrations.CreateModel(
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('last_name', models.CharField(blank=True, db_default='', default='', max_length=200)),
                 ('locale', models.CharField(blank=True, db_default='', default='', max_length=35)),
                 ('time_zone', models.CharField(blank=True, db_default='', default='', max_length=64)),
-                ('time_zone_source', models.CharField(blank=True, db_default='', default='', help_text='explicit, event, geo or empty.', max_length=10)),
+                ('time_zone_source', models.CharField(db_default='default', default='default', help_text='explicit, event, geo or default.', max_length=10)),
                 ('behavior_segment', models.CharField(db_default='new', default='new', max_length=50)),
                 ('engagement_value', models.FloatField(db_default=0.0, default=0.0, help_text='Decayed sum of weights as of engagement_at; not the score.')),
                 ('engagement_at', models.DateTimeField(blank=True, null=True)),
@@ -112,14 +112,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='identity',
-            constraint=models.UniqueConstraint(models.F('kind'), models.F('value'), name='identity_unique'),
+            constraint=models.UniqueConstraint(fields=['kind', 'value'], name='identity_unique'),
         ),
         migrations.AddConstraint(
             model_name='consent',
-            constraint=models.UniqueConstraint(models.F('profile'), models.F('topic'), models.F('channel'), name='consent_unique'),
+            constraint=models.UniqueConstraint(fields=['profile', 'topic', 'channel'], name='consent_unique'),
         ),
         migrations.AddConstraint(
             model_name='membership',
-            constraint=models.UniqueConstraint(models.F('profile'), models.F('segment'), name='membership_unique'),
+            constraint=models.UniqueConstraint(fields=['profile', 'segment'], name='membership_unique'),
         ),
     ]

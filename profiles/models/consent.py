@@ -20,7 +20,7 @@ class Consent(models.Model):
     recorded_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint("profile", "topic", "channel", name="consent_unique")]
+        constraints = [models.UniqueConstraint(fields=["profile", "topic", "channel"], name="consent_unique")]
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.channel}: {'granted' if self.is_granted else 'refused'}"
@@ -41,7 +41,7 @@ class AddressSuppression(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint("channel", "address", name="suppression_unique")]
+        constraints = [models.UniqueConstraint(fields=["channel", "address"], name="suppression_unique")]
 
     def __str__(self) -> str:
         return f"{self.channel} {self.why}"

@@ -24,7 +24,7 @@ class Profile(models.Model):
     locale = models.CharField(max_length=35, blank=True, default="", db_default="")
     time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
     time_zone_source = models.CharField(
-        max_length=10, blank=True, default="", db_default="", help_text="explicit, event, geo or empty."
+        max_length=10, default="default", db_default="default", help_text="explicit, event, geo or default."
     )
     behavior_segment = models.CharField(max_length=50, default="new", db_default="new")
     engagement_value = models.FloatField(
@@ -74,7 +74,7 @@ class Identity(models.Model):
 
     class Meta:
         verbose_name_plural = "identities"
-        constraints = [models.UniqueConstraint("kind", "value", name="identity_unique")]
+        constraints = [models.UniqueConstraint(fields=["kind", "value"], name="identity_unique")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}"

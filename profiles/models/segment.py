@@ -29,7 +29,7 @@ class Membership(models.Model):
     source = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="What added it.")
 
     class Meta:
-        constraints = [models.UniqueConstraint("profile", "segment", name="membership_unique")]
+        constraints = [models.UniqueConstraint(fields=["profile", "segment"], name="membership_unique")]
 
     def __str__(self) -> str:
         return f"{self.profile_id} in {self.segment_id}"

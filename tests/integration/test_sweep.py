@@ -1,0 +1,142 @@
+"""What finds work that no bell speaks for."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django_celery_beat.models import PeriodicTask
+
+from automation import queues
+from automation.engine.types import Priority
+from automation.models import Event, Heartbeat, MessageKey, QuarantinedEvent, QueuedEvent, Tally
+from automation.models.partitioned import ensure_partitions, month_start
+from automation.pipeline import claim, quarantine, retention, sweep, tally
+from tests.factories import decide_all, incoming, make_trigger, outcomes, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The bells that would have been rung."""
+    rung: list[tuple[str, str]] = []
+    monkeypatch.setattr(queues, "_enqueue", lambda task, lane: rung.append((task.rsplit(".")[-1], lane)))
+    return rung
+
+
+def test_the_sweep_rings_the_lanes_that_have_due_work(bells: list[Any]) -> None:
+    """R-011, R-014, S-098: a bell that was lost costs one sweep interval."""
+    make_trigger(on="alarm", priority=Priority.CRITICAL)
+    send(incoming("alarm"), incoming("page_view"))
+    bells.clear()
+    assert sweep.sweep()
+    assert sorted(bells) == [("drain_events", "critical"), ("drain_events", "low")]
+
+
+def test_ingest_rings_each_lane_once(bells: list[Any]) -> None:
+    make_trigger(on="alarm", priority=Priority.CRITICAL)
+    send(*(incoming("alarm") for _ in range(5)), incoming("page_view"))
+    assert sorted(bells) == [("drain_events", "critical"), ("drain_events", "low")]
+
+
+def test_two_sweeps_at_once_are_one_sweep(bells: list[Any]) -> None:
+    """R-014, T7: two beats have no extra effect."""
+    results: list[bool] = []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [sweep.LOCK])
+
+        def other() -> None:
+            results.append(sweep.sweep())
+            connection.close()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [sweep.LOCK])
+    assert results == [False]
+
+
+def test_an_event_that_killed_its_worker_twice_is_quarantined(bells: list[Any]) -> None:
+    """R-020: the worker's database session is gone in the middle of a batch."""
+    (accepted,) = send(incoming())
+    for deaths in (1, 2):
+        batch = claim.peek(Priority.LOW, limit=10, worker="dead")
+        assert batch is not None
+        Heartbeat.objects.update(backend_pid=0)
+        sweep.sweep()
+        if deaths == 1:
+            assert QueuedEvent.objects.get().worker_deaths == 1
+    held = QuarantinedEvent.objects.get()
+    assert (held.event_id, held.error_class, held.worker_deaths) == (accepted.event_id, "WorkerLost", 2)
+    assert sum(Tally.objects.filter(kind="worker_deaths").values_list("count", flat=True)) == 2
+
+
+def test_suspects_are_tried_one_at_a_time(bells: list[Any]) -> None:
+    send(*(incoming(customer_id=f"c{n}") for n in range(10)))
+    suspect = QueuedEvent.objects.first()
+    assert suspect is not None
+    QueuedEvent.objects.filter(pk=suspect.pk).update(worker_deaths=1)
+    sizes = []
+    while batch := claim.peek(Priority.LOW, limit=100, worker="w"):
+        sizes.append(len(batch.ids))
+        if suspect.pk in batch.ids:
+            break
+        QueuedEvent.objects.filter(pk__in=batch.ids).delete()
+    assert sizes[-1] == 1
+
+
+def test_replaying_a_quarantined_event_is_idempotent(bells: list[Any]) -> None:
+    """R-021."""
+    make_trigger()
+    (accepted,) = send(incoming())
+    quarantine.hold(accepted.event_id, "ValueError", "why")
+    assert not QueuedEvent.objects.exists()
+    assert [quarantine.replay(accepted.event_id), quarantine.replay(accepted.event_id)] == [True, False]
+    decide_all()
+    assert outcomes() == [("pending", "")]
+    assert QuarantinedEvent.objects.get().state == "replayed"
+
+
+def test_retention_drops_whole_months_and_their_keys() -> None:
+    """S-101, S-187."""
+    now = datetime.now(UTC)
+    send(incoming(at=now - timedelta(days=200), is_late=True), incoming(at=now))
+    decide_all()
+    MessageKey.objects.filter(event_id=Event.objects.order_by("occurred_at")[0].pk).update(
+        created_at=now - timedelta(days=900)
+    )
+    later = now + timedelta(days=365)
+    kept = retention.keep(later)
+    assert f"automation_event_{month_start(now, -5):%Y_%m}" in kept["dropped"]
+    assert f"automation_event_{month_start(later, 3):%Y_%m}" in kept["made"]
+    assert Event.objects.count() == 1
+    assert MessageKey.objects.count() == 1
+    ensure_partitions(now, back=13)
+
+
+def test_tallies_are_compacted_without_changing_a_sum() -> None:
+    tally.add([("events", 1, None, "", 3)])
+    tally.add([("events", 1, None, "", 4)])
+    assert tally.compact(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert Tally.objects.get().count == 7
+
+
+def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
+    """S-005, S-099: created once, never overwritten."""
+    from importlib import import_module
+
+    from django.apps import apps
+
+    migration = import_module("automation.migrations.0003_beat")
+    migration.add_entries(apps, None)
+    sweep_entry = PeriodicTask.objects.get(task="automation.tasks.periodic_sweep")
+    assert (sweep_entry.interval.every, sweep_entry.expire_seconds, sweep_entry.queue) == (10, 10, "periodic")
+    PeriodicTask.objects.filter(pk=sweep_entry.pk).update(enabled=False)
+    migration.add_entries(apps, None)
+    sweep_entry.refresh_from_db()
+    assert sweep_entry.enabled is False
+    assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 3
