@@ -9,4 +9,4 @@ class AutomationConfig(AppConfig):
         from automation import checks  # noqa: F401 — registers itself, and needs the models.
 
         # The admin makes its site on first use, which is later: ours has another sidebar.
-        apps.get_app_config("admin").default_site = "automation.site.BeckonAdminSite"
+        apps.get_app_config("admin").default_site = "automation.site.BeckonAdminSite"  # type: ignore[attr-defined]

@@ -26,11 +26,16 @@ def check_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _times() -> Iterator[CheckMessage]:
-    for name, value in (("BECKON_QUIET_START", settings.QUIET_START), ("BECKON_QUIET_END", settings.QUIET_END)):
+    for name, value in (
+        ("BECKON_QUIET_START", settings.QUIET_START),
+        ("BECKON_QUIET_END", settings.QUIET_END),
+    ):
         try:
             time.fromisoformat(value)
         except ValueError:
-            yield Error(f"{name} is no time: {value!r}.", hint="Write HH:MM, such as 21:00.", id="automation.E001")
+            yield Error(
+                f"{name} is no time: {value!r}.", hint="Write HH:MM, such as 21:00.", id="automation.E001"
+            )
     try:
         ZoneInfo(settings.DEFAULT_TIME_ZONE)
     except (KeyError, ValueError, OSError):
@@ -57,7 +62,7 @@ def _numbers() -> Iterator[CheckMessage]:
         )
     if not 0 < settings.DRAIN_SECONDS < SOFT_LIMIT_SECONDS:
         yield Error(
-            f"BECKON_DRAIN_SECONDS is {settings.DRAIN_SECONDS}: a task would be stopped in the middle of its work.",
+            f"BECKON_DRAIN_SECONDS is {settings.DRAIN_SECONDS}: a task would be stopped in the middle.",
             hint=f"Use a number between 0 and {SOFT_LIMIT_SECONDS}; 2 is a good one.",
             id="automation.E005",
         )
@@ -65,7 +70,6 @@ def _numbers() -> Iterator[CheckMessage]:
         ("BECKON_HOLDOUT_PERCENT", settings.HOLDOUT_PERCENT, 0, 100),
         ("BECKON_GLOBAL_HOLDOUT_PERCENT", settings.GLOBAL_HOLDOUT_PERCENT, 0, 100),
         ("BECKON_LOW_ENGAGEMENT", settings.LOW_ENGAGEMENT, 0, 1),
-        ("BECKON_ENGAGEMENT_HALF_LIFE_DAYS", settings.ENGAGEMENT_HALF_LIFE_DAYS, 0.01, 36_500),
         ("BECKON_RETENTION_MONTHS", settings.RETENTION_MONTHS, 1, 1200),
         ("BECKON_LATE_AFTER_DAYS", settings.LATE_AFTER_DAYS, 0, 3650),
         ("BECKON_DATA_FAILURE_BUDGET", settings.DATA_FAILURE_BUDGET, 1, 100),
@@ -86,7 +90,7 @@ def _webhooks() -> Iterator[CheckMessage]:
         yield Error(
             f"{settings.WEBHOOK_SECRET_VARIABLE} is not a Standard Webhooks secret.",
             hint="Make one: python -c \"import base64, secrets; print('whsec_' +"
-            " base64.b64encode(secrets.token_bytes(32)).decode())\"",
+            ' base64.b64encode(secrets.token_bytes(32)).decode())"',
             id="automation.E007",
         )
 
@@ -106,7 +110,9 @@ def _unknown(environ: Iterable[str]) -> Iterator[CheckMessage]:
         if name.startswith("BECKON_") and name not in known | OTHER_VARIABLES:
             near = get_close_matches(name, known, n=1, cutoff=0.0)
             yield Warning(
-                f"{name} is set, but there is no such setting.", hint=f"Did you mean {near[0]}?", id="automation.W001"
+                f"{name} is set, but there is no such setting.",
+                hint=f"Did you mean {near[0]}?",
+                id="automation.W001",
             )
 
 

@@ -1,6 +1,6 @@
 """Counters and gauges for Prometheus, read from PostgreSQL at scrape time.
 
-All workers write their counts to the database in the transactions they count, so one scrape of any web process
+All workers write their counts to the database in the transactions they count: one scrape of any web process
 shows the whole installation, and a retry counts once.
 """
 
@@ -136,12 +136,16 @@ def _counters(sums: _Sums) -> Iterator[Metric]:
             family.add_metric([word], sums.by_lane.get((kind, lane), 0))
         yield family
     decided = CounterMetricFamily(
-        "beckon_executions", "Decisions by outcome: fired, waiting or suppressed.", labels=["outcome", "reason"]
+        "beckon_executions",
+        "Decisions by outcome: fired, waiting or suppressed.",
+        labels=["outcome", "reason"],
     )
     for (outcome, reason), count in sorted(sums.executions.items()):
         decided.add_metric([outcome, reason], count)
     yield decided
-    latency = HistogramMetricFamily("beckon_decision_latency_seconds", "From accept to decision.", labels=["lane"])
+    latency = HistogramMetricFamily(
+        "beckon_decision_latency_seconds", "From accept to decision.", labels=["lane"]
+    )
     for lane, counts in sorted(sums.latency.items()):
         latency.add_metric([_LANES[lane]], _cumulated(counts), None)
     yield latency
@@ -160,7 +164,9 @@ def _cumulated(counts: dict[int, int]) -> Sequence[tuple[str, float]]:
 def _queue() -> Iterator[Metric]:
     size = GaugeMetricFamily("beckon_events_pending", "Events that wait for their decision.", labels=["lane"])
     age = GaugeMetricFamily(
-        "beckon_oldest_pending_age_seconds", "Age of the oldest event that waits for its decision.", labels=["lane"]
+        "beckon_oldest_pending_age_seconds",
+        "Age of the oldest event that waits for its decision.",
+        labels=["lane"],
     )
     found = {
         lane: (count, seconds)
@@ -182,7 +188,10 @@ def _deliveries() -> Iterator[Metric]:
         "beckon_deliveries_open", "Deliveries that are not finished, or not for certain.", labels=["status"]
     )
     found = dict(
-        _rows("SELECT status, count(*) FROM automation_delivery WHERE status = ANY(%s) GROUP BY 1", [list(WATCHED)])
+        _rows(
+            "SELECT status, count(*) FROM automation_delivery WHERE status = ANY(%s) GROUP BY 1",
+            [list(WATCHED)],
+        )
     )
     for status in WATCHED:
         waiting.add_metric([status], found.get(status, 0))
@@ -198,7 +207,9 @@ def _deliveries() -> Iterator[Metric]:
         recent.add_metric([status], count)
     yield recent
     overdue = GaugeMetricFamily(
-        "beckon_oldest_due_delivery_age_seconds", "How long the oldest due delivery has been due.", labels=["lane"]
+        "beckon_oldest_due_delivery_age_seconds",
+        "How long the oldest due delivery has been due.",
+        labels=["lane"],
     )
     late = dict(
         _rows(
@@ -216,8 +227,8 @@ def _decisions() -> Iterator[Metric]:
         "beckon_executions_last_hour", "Executions decided in the last hour.", labels=["status", "reason"]
     )
     for status, reason, count in _rows(
-        "SELECT status, reason, count(*) FROM automation_execution WHERE decided_at >= now() - interval '1 hour'"
-        " GROUP BY 1, 2 ORDER BY 1, 2"
+        "SELECT status, reason, count(*) FROM automation_execution"
+        " WHERE decided_at >= now() - interval '1 hour' GROUP BY 1, 2 ORDER BY 1, 2"
     ):
         family.add_metric([status, reason], count)
     yield family
@@ -228,8 +239,12 @@ def _quarantine() -> Iterator[Metric]:
         "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8"
         " FROM automation_quarantinedevent WHERE state = 'held'"
     )
-    yield GaugeMetricFamily("beckon_quarantine_held", "Events in quarantine that wait for a person.", value=count)
-    yield GaugeMetricFamily("beckon_quarantine_oldest_age_seconds", "Age of the oldest of them.", value=seconds)
+    yield GaugeMetricFamily(
+        "beckon_quarantine_held", "Events in quarantine that wait for a person.", value=count
+    )
+    yield GaugeMetricFamily(
+        "beckon_quarantine_oldest_age_seconds", "Age of the oldest of them.", value=seconds
+    )
 
 
 def _triggers() -> Iterator[Metric]:

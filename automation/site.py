@@ -16,7 +16,10 @@ from django.utils.text import slugify
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Automation", ("automation.Trigger", "automation.Template", "automation.Task")),
     ("Customers", ("profiles.Profile", "profiles.Segment", "profiles.Membership", "profiles.Consent")),
-    ("What happened", ("automation.Event", "automation.Execution", "automation.Delivery", "automation.MissSample")),
+    (
+        "What happened",
+        ("automation.Event", "automation.Execution", "automation.Delivery", "automation.MissSample"),
+    ),
     (
         "Settings",
         (

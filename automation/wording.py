@@ -95,7 +95,7 @@ def _described(document: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _list_changes(noun: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Changed, removed and added items. Items said alike can still differ, in what their sentence leaves out."""
+    """Changed, removed and added items. What reads alike may differ in what its sentence leaves out."""
     lines: list[str] = []
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":

@@ -15,8 +15,20 @@ from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recen
 from profiles.admin.parts import pretty
 
 KINDS = (
-    "events", "executions", "evaluated", "missed", "broken", "latency", "deadline_missed", "duplicates",
-    "lease_lost", "rescued", "sweeps", "worker_deaths", "bisected", "quarantined",
+    "events",
+    "executions",
+    "evaluated",
+    "missed",
+    "broken",
+    "latency",
+    "deadline_missed",
+    "duplicates",
+    "lease_lost",
+    "rescued",
+    "sweeps",
+    "worker_deaths",
+    "bisected",
+    "quarantined",
 )
 
 

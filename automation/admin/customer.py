@@ -21,9 +21,13 @@ SHOWN = 40
 def timeline(request: HttpRequest, profile: Profile) -> Part:
     """The newest events, decisions and messages in one list, newest first."""
     happened: list[tuple[datetime, Row]] = []
-    for event in Event.objects.filter(profile=profile).defer("data", "context").order_by("-occurred_at")[:SHOWN]:
+    for event in (
+        Event.objects.filter(profile=profile).defer("data", "context").order_by("-occurred_at")[:SHOWN]
+    ):
         link = links.page("automation.event", event.pk)
-        happened.append((event.occurred_at, _row(event.occurred_at, "did", event.name.replace("_", " "), link)))
+        happened.append(
+            (event.occurred_at, _row(event.occurred_at, "did", event.name.replace("_", " "), link))
+        )
     decided = Execution.objects.filter(profile=profile).select_related("trigger").defer("trace")
     for execution in decided.order_by("-decided_at")[:SHOWN]:
         link = links.page("automation.execution", execution.pk)
@@ -31,7 +35,10 @@ def timeline(request: HttpRequest, profile: Profile) -> Part:
         reason = f": {execution.reason.replace('_', ' ')}" if execution.reason else ""
         text = f"{execution.trigger.name} – {outcome}{reason}"
         happened.append(
-            (execution.decided_at, _row(execution.decided_at, "decision", text, link, trace.tone(execution.status)))
+            (
+                execution.decided_at,
+                _row(execution.decided_at, "decision", text, link, trace.tone(execution.status)),
+            )
         )
     for delivery in Delivery.objects.filter(profile=profile).order_by("-created_at")[:SHOWN]:
         link = links.page("automation.delivery", delivery.pk)
@@ -55,8 +62,12 @@ def timeline(request: HttpRequest, profile: Profile) -> Part:
 
 def counts(request: HttpRequest, profile: Profile) -> Part:
     """How often each trigger fired for this customer, for ever."""
-    states = list(TriggerState.objects.filter(profile_id=profile.pk, count__gt=0).order_by("-last_at")[:SHOWN])
-    names = dict(Trigger.objects.filter(pk__in=[state.trigger_id for state in states]).values_list("pk", "name"))
+    states = list(
+        TriggerState.objects.filter(profile_id=profile.pk, count__gt=0).order_by("-last_at")[:SHOWN]
+    )
+    names = dict(
+        Trigger.objects.filter(pk__in=[state.trigger_id for state in states]).values_list("pk", "name")
+    )
     rows = [
         Row(
             (

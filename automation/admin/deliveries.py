@@ -26,9 +26,17 @@ from profiles.admin.parts import pretty
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_display = (
-        "created_at", "shown_status", "reason", "action_type", "channel", "trigger", "customer", "masked_address",
-        "tries", "finished_at",
-    )  # fmt: skip
+        "created_at",
+        "shown_status",
+        "reason",
+        "action_type",
+        "channel",
+        "trigger",
+        "customer",
+        "masked_address",
+        "tries",
+        "finished_at",
+    )
     list_display_links = ("created_at", "shown_status")
     list_filter = ("status", recent("created_at"), "lane", "trigger")
     list_select_related = ("trigger", "profile")
@@ -44,12 +52,21 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
         return (
-            ("shown_status", "reason"), ("action_type", "action_index", "channel"), ("trigger", "version"),
-            ("customer", "address" if may_see(request.user) else "masked_address"), ("execution", "event"),
-            ("message_class", "topic", "lane"), ("created_at", "due_at"), ("sending_at", "finished_at"),
-            ("attempt", "tries"), ("worker", "lease_until"), ("error_class", "error"), "provider_id",
-            "idempotency_key", "shown_result",
-        )  # fmt: skip
+            ("shown_status", "reason"),
+            ("action_type", "action_index", "channel"),
+            ("trigger", "version"),
+            ("customer", "address" if may_see(request.user) else "masked_address"),
+            ("execution", "event"),
+            ("message_class", "topic", "lane"),
+            ("created_at", "due_at"),
+            ("sending_at", "finished_at"),
+            ("attempt", "tries"),
+            ("worker", "lease_until"),
+            ("error_class", "error"),
+            "provider_id",
+            "idempotency_key",
+            "shown_result",
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Delivery | None = None) -> tuple[str, ...]:
         return ("shown_status", "customer", "masked_address", "execution", "event", "shown_result")
@@ -95,7 +112,10 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     @admin.display(description="status")
     def shown_status(self, row: Delivery) -> SafeString:
         return format_html(
-            '<span class="sign-{}" title="{}">{}</span>', tone(row.status), row.status, row.get_status_display()
+            '<span class="sign-{}" title="{}">{}</span>',
+            tone(row.status),
+            row.status,
+            row.get_status_display(),
         )
 
     @admin.display(description="address")

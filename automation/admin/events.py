@@ -62,8 +62,14 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
     search_fields = ("message_id",)
     search_help_text = "The exact customer id, event id or message id."
     fields = (
-        ("name", "original_name"), "customer", ("occurred_at", "received_at", "sent_at"), "client_ts",
-        ("source", "session_id", "message_id"), ("is_late", "is_import", "is_skewed"), "shown_data", "shown_context",
+        ("name", "original_name"),
+        "customer",
+        ("occurred_at", "received_at", "sent_at"),
+        "client_ts",
+        ("source", "session_id", "message_id"),
+        ("is_late", "is_import", "is_skewed"),
+        "shown_data",
+        "shown_context",
     )
     readonly_fields = ("customer", "shown_data", "shown_context")
 
@@ -76,7 +82,9 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
         return by_customer(queryset, term, profile_ids(term), pk__in=by_message_id(term)), False
 
     def parts(self, request: HttpRequest, obj: Event) -> list[Part]:
-        decisions = Execution.objects.filter(profile_id=obj.profile_id, event_id=obj.pk).select_related("trigger")
+        decisions = Execution.objects.filter(profile_id=obj.profile_id, event_id=obj.pk).select_related(
+            "trigger"
+        )
         rows = [
             Row(
                 (
@@ -154,15 +162,31 @@ class NoteForm(ActionForm):
 class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
     """Events that failed too often. Actions settle them; the rows themselves are not edited."""
 
-    list_display = ("created_at", "event", "error_class", "lane", "data_failures", "worker_deaths", "state", "note")
+    list_display = (
+        "created_at",
+        "event",
+        "error_class",
+        "lane",
+        "data_failures",
+        "worker_deaths",
+        "state",
+        "note",
+    )
     list_filter = ("state", "lane", recent("created_at"))
     search_fields = ("event_id",)
     search_help_text = "The event's id."
     action_form = NoteForm
     actions = ("replay", "discard")
     fields = (
-        "event", ("state", "settled_at"), "note", "lane", "error_class", ("data_failures", "worker_deaths"),
-        "code_version", "created_at", "shown_traceback",
+        "event",
+        ("state", "settled_at"),
+        "note",
+        "lane",
+        "error_class",
+        ("data_failures", "worker_deaths"),
+        "code_version",
+        "created_at",
+        "shown_traceback",
     )
     readonly_fields = ("event", "shown_traceback")
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from automation import traces
 from automation.admin import links, trace
 from automation.engine.types import ExecutionStatus, Reason
 from automation.models import Delivery, Execution
@@ -48,17 +49,33 @@ class ReasonFilter(KnownValuesFilter):
 
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
-    list_display = ("decided_at", "outcome", "shown_reason", "trigger", "customer", "event_name", "times", "id")
+    list_display = (
+        "decided_at",
+        "outcome",
+        "shown_reason",
+        "trigger",
+        "customer",
+        "event_name",
+        "times",
+        "id",
+    )
     list_display_links = ("decided_at", "outcome")
     list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), "trigger")
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
     search_help_text = "The exact customer id or the decision's id."
     fields = (
-        ("outcome", "shown_reason"), ("trigger", "version"), "customer", "event", ("event_at", "accepted_at"),
-        ("decided_at", "due_at", "waiting"), ("started_at", "processed_at"), ("times", "last_held_at"), "dedupe_key",
+        ("outcome", "shown_reason"),
+        ("trigger", "version"),
+        "customer",
+        "event",
+        ("event_at", "accepted_at"),
+        ("decided_at", "due_at", "waiting"),
+        ("started_at", "processed_at"),
+        ("times", "last_held_at"),
+        "dedupe_key",
         "error",
-    )  # fmt: skip
+    )
     readonly_fields = ("outcome", "shown_reason", "customer", "event", "times")
 
     def get_search_results(
@@ -72,7 +89,7 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
 
     def parts(self, request: HttpRequest, obj: Execution) -> list[Part]:
         rows = Delivery.objects.filter(execution_id=obj.pk).order_by("action_index", "channel")
-        return [trace.conditions(obj), trace.guard_rails(obj), trace.deliveries(obj, rows)]
+        return [trace.conditions(obj), trace.guard_rails(obj), trace.deliveries(rows)]
 
     @admin.display(description="outcome")
     def outcome(self, execution: Execution) -> SafeString:
@@ -86,7 +103,7 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     @admin.display(description="reason")
     def shown_reason(self, execution: Execution) -> SafeString:
         text = execution.reason.replace("_", " ") or "–"
-        return format_html('<span title="{}">{}</span>', trace.REASONS.get(execution.reason, ""), text)
+        return format_html('<span title="{}">{}</span>', traces.REASONS.get(execution.reason, ""), text)
 
     @admin.display(description="customer")
     def customer(self, execution: Execution) -> SafeString:
@@ -94,7 +111,9 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
 
     @admin.display(description="event")
     def event(self, execution: Execution) -> SafeString:
-        return links.anchor("automation.event", execution.event_id, f"{execution.event_name} {execution.event_id}")
+        return links.anchor(
+            "automation.event", execution.event_id, f"{execution.event_name} {execution.event_id}"
+        )
 
     @admin.display(description="times")
     def times(self, execution: Execution) -> str:

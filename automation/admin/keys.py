@@ -50,7 +50,9 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request.issued_token = obj.issue()  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
 
-    def response_add(self, request: HttpRequest, obj: WriteKey, post_url_continue: Any = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: WriteKey, post_url_continue: Any = None
+    ) -> HttpResponse:
         """Show the key in the answer itself: a message would travel through a cookie."""
         context = {
             **self.admin_site.each_context(request),

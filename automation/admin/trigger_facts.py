@@ -33,7 +33,9 @@ def lately(trigger_ids: Collection[int], span: timedelta = timedelta(hours=24)) 
         done = found[trigger_id]
         done.by_reason[label] += total
         is_held = label.partition(":")[0] in ("suppressed", "failed")
-        found[trigger_id] = Done(done.fired + total * (not is_held), done.held + total * is_held, done.by_reason)
+        found[trigger_id] = Done(
+            done.fired + total * (not is_held), done.held + total * is_held, done.by_reason
+        )
     return found
 
 
@@ -41,7 +43,9 @@ def missed(trigger_id: int, span: timedelta = timedelta(hours=24)) -> tuple[int,
     """(events it was asked about, how often it failed by (kind, pointer) of the first failing condition)."""
     rows = (
         Tally.objects.filter(
-            Q(kind__in=["evaluated", "missed", "broken"]), hour__gt=timezone.now() - span, trigger_id=trigger_id
+            Q(kind__in=["evaluated", "missed", "broken"]),
+            hour__gt=timezone.now() - span,
+            trigger_id=trigger_id,
         )
         .values_list("kind", "label")
         .annotate(total=Sum("count"))

@@ -38,7 +38,10 @@ TYPES = (
 )
 CLASSES = (
     (MessageClass.MARKETING.value, "Marketing – consent, caps, quiet hours and holdout apply"),
-    (MessageClass.TRANSACTIONAL.value, "Transactional – the customer waits for it; only refusals and dead addresses stop it"),
+    (
+        MessageClass.TRANSACTIONAL.value,
+        "Transactional – the customer waits for it; only refusals and dead addresses stop it",
+    ),
 )
 LOSING = (("suppress", "Held back"), ("defer", "Tried again when the slot is free"))
 MAX_TEXT = 200_000
@@ -63,7 +66,7 @@ class DocumentField(forms.JSONField):
             raise ValidationError(_where(text)) from error
 
     def prepare_value(self, value: Any) -> str:
-        if isinstance(value, forms.fields.InvalidJSONInput) or isinstance(value, str):
+        if isinstance(value, str):
             return value
         return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -93,8 +96,12 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     mode = forms.ChoiceField(choices=MODES, widget=forms.RadioSelect, initial=Mode.DRAFT)
     priority = forms.TypedChoiceField(choices=PRIORITIES, coerce=int, initial=int(Priority.MEDIUM))
     type = forms.ChoiceField(choices=TYPES, initial=TriggerType.BEHAVIORAL)
-    message_class = forms.ChoiceField(label="Kind of message", choices=CLASSES, initial=MessageClass.MARKETING)
-    on_lost = forms.ChoiceField(label="When another trigger wins the slot", choices=LOSING, initial="suppress")
+    message_class = forms.ChoiceField(
+        label="Kind of message", choices=CLASSES, initial=MessageClass.MARKETING
+    )
+    on_lost = forms.ChoiceField(
+        label="When another trigger wins the slot", choices=LOSING, initial="suppress"
+    )
     conditions = DocumentField(
         rows=14,
         required=False,
@@ -103,8 +110,9 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     actions = DocumentField(rows=10, required=False, help_text="A list, carried out in this order.")
     timing = DocumentField(
         required=False,
-        help_text='{"kind": "immediate"}, {"kind": "delay", "minutes": 30}, {"kind": "local_time", "time": "18:00"},'
-        ' {"kind": "optimal_personal", "within_hours": 24} or {"kind": "within_24h"}. Empty: immediate.',
+        help_text='{"kind": "immediate"}, {"kind": "delay", "minutes": 30},'
+        ' {"kind": "local_time", "time": "18:00"}, {"kind": "optimal_personal", "within_hours": 24}'
+        ' or {"kind": "within_24h"}. Empty: immediate.',
     )
     cancel_when = DocumentField(
         required=False,
@@ -127,11 +135,32 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Trigger
         fields = (
-            "name", "key", "description", "mode", "conditions", "type", "actions", "message_class", "topic", "timing",
-            "cancel_when", "recheck", "valid_from", "valid_until", "priority", "cooldown_minutes", "cooldown_path",
-            "max_per_customer", "max_per_period", "dedupe_path", "max_per_hour", "holdout_percent", "on_lost",
-            "value", "goal",
-        )  # fmt: skip
+            "name",
+            "key",
+            "description",
+            "mode",
+            "conditions",
+            "type",
+            "actions",
+            "message_class",
+            "topic",
+            "timing",
+            "cancel_when",
+            "recheck",
+            "valid_from",
+            "valid_until",
+            "priority",
+            "cooldown_minutes",
+            "cooldown_path",
+            "max_per_customer",
+            "max_per_period",
+            "dedupe_path",
+            "max_per_hour",
+            "holdout_percent",
+            "on_lost",
+            "value",
+            "goal",
+        )
         labels = {
             "recheck": "Judge again before it acts",
             "cooldown_minutes": "Rest per customer (minutes)",
@@ -148,7 +177,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
             "key": "A stable short name, for files and the API. It cannot be changed later.",
             "topic": "What customers consent to, such as marketing.",
             "cooldown_minutes": "1440 is one day. Empty: none.",
-            "cooldown_path": "A property such as product_id: each product has its own rest. Empty: one for all.",
+            "cooldown_path": "Such as product_id: each product has its own rest. Empty: one for all.",
             "max_per_customer": "Empty: no limit.",
             "dedupe_path": "A property such as order_id: never twice for the same order.",
             "max_per_hour": "A guard against a mistake that mails everybody. Empty: none.",
@@ -172,8 +201,9 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
                 cleaned[name] = empty
         seen = cleaned.get("seen_state")
         if self.instance.pk and seen and seen != state_of(self.instance):
-            self.data = self.data.copy()
-            self.data[self.add_prefix("seen_state")] = state_of(self.instance)
+            typed = self.data.copy()  # type: ignore[attr-defined]
+            typed[self.add_prefix("seen_state")] = state_of(self.instance)
+            self.data = typed
             raise ValidationError(_conflict(self.instance))
         return cleaned
 
@@ -190,7 +220,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def state_of(trigger: Trigger) -> str:
-    """What a page that edits this trigger was made from; differs after any change, the engine's pause included."""
+    """What a page that edits this trigger was made from; any change, also the engine's pause, alters it."""
     return f"{trigger.updated_at.isoformat()}/{trigger.mode}/{trigger.current_version_id or 0}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -37,7 +37,7 @@ class ModeFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return list(_WORDS.items())
 
-    def choices(self, changelist: ChangeList) -> Iterable[Any]:
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         first, *rest = super().choices(changelist)
         yield {**first, "display": "All but archived"}
         yield from rest
@@ -98,15 +98,20 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
             (
                 "Guard rails",
                 {
-                    "description": "How often, how urgent, and what wins when two triggers want the same slot.",
+                    "description": "How often, how urgent, and who wins when two triggers want one slot.",
                     "fields": (
-                        "priority", ("cooldown_minutes", "cooldown_path"), "max_per_customer", "max_per_period",
-                        "dedupe_path", "max_per_hour", ("on_lost", "value"),
+                        "priority",
+                        ("cooldown_minutes", "cooldown_path"),
+                        "max_per_customer",
+                        "max_per_period",
+                        "dedupe_path",
+                        "max_per_hour",
+                        ("on_lost", "value"),
                     ),
                 },
             ),
             ("Measuring", {"fields": ("holdout_percent", "goal")}),
-        )  # fmt: skip
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Trigger | None = None) -> tuple[str, ...]:
         shown = ("sentence", "shown_state", "condition_examples", "action_examples")
@@ -121,7 +126,9 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # Archive it: its history stays.
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Trigger | None:
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Trigger | None:
         """While a change is being saved nobody else changes this trigger."""
         found = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST":
@@ -142,7 +149,9 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
             if version.pk != before:
                 self.message_user(request, f"Version {version.number} is {obj.mode}.", messages.SUCCESS)
 
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
         if add or form.before is None:
             return super().construct_change_message(request, form, formsets, add)
         said = wording.changes(form.before, form.instance.document()).splitlines()
@@ -231,9 +240,13 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
                 self.message_user(request, f"{trigger.name} stays as it is. {error}", messages.ERROR)
             else:
                 self.log_change(request, trigger, f"Version {version.number} is {mode}.")
-                self.message_user(request, f"{trigger.name}: version {version.number} is {mode}.", messages.SUCCESS)
+                self.message_user(
+                    request, f"{trigger.name}: version {version.number} is {mode}.", messages.SUCCESS
+                )
 
-    def _set_mode(self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode, reason: str = "") -> None:
+    def _set_mode(
+        self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode, reason: str = ""
+    ) -> None:
         changed = 0
         for trigger in queryset.order_by("pk"):
             if publish.set_mode(trigger.pk, mode, by=request.user, reason=reason):  # type: ignore[arg-type]
@@ -305,7 +318,9 @@ def _versions(trigger: Trigger) -> Part:
         )
         for version in newest
     ]
-    return Part("Versions", ("Version", "Published", "By", "What changed"), rows, empty="Nothing is published yet.")
+    return Part(
+        "Versions", ("Version", "Published", "By", "What changed"), rows, empty="Nothing is published yet."
+    )
 
 
 def _document(kind: Any) -> Any:
@@ -321,6 +336,11 @@ def _examples(kinds: Iterable[tuple[str, str, Any]]) -> SafeString:
     rows = format_html_join(
         "",
         '<dt>{}</dt><dd>{}<pre class="json">{}</pre></dd>',
-        ((label, text, json.dumps(document, indent=1, ensure_ascii=False)) for label, text, document in kinds),
+        (
+            (label, text, json.dumps(document, indent=1, ensure_ascii=False))
+            for label, text, document in kinds
+        ),
     )
-    return format_html('<details class="beckon-examples"><summary>What can stand here?</summary><dl>{}</dl></details>', rows)
+    return format_html(
+        '<details class="beckon-examples"><summary>What can stand here?</summary><dl>{}</dl></details>', rows
+    )

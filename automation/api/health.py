@@ -31,7 +31,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when PostgreSQL answers and is migrated, else 503. Without Redis work is late, not lost: a warning."""
+    """200 when PostgreSQL answers and is migrated, else 503. Without Redis work is only late: a warning."""
     problems = _database_problems()
     body = {"status": "unavailable" if problems else "ok", "problems": problems, "warnings": _warnings()}
     return JsonResponse(body, status=503 if problems else 200)

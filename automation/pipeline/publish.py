@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max
 from pydantic import BaseModel
@@ -29,7 +29,9 @@ class Invalid(ValueError):
 
     def __init__(self, problems: Mapping[str, Problem]) -> None:
         self.problems = dict(problems)
-        super().__init__("; ".join(f"{pointer or '/'}: {problem.message}" for pointer, problem in problems.items()))
+        super().__init__(
+            "; ".join(f"{pointer or '/'}: {problem.message}" for pointer, problem in problems.items())
+        )
 
 
 def check(document: Mapping[str, Any]) -> dict[str, Problem]:
@@ -46,14 +48,14 @@ def check(document: Mapping[str, Any]) -> dict[str, Problem]:
 
 
 @transaction.atomic
-def publish(trigger: Trigger, *, by: AbstractBaseUser | None, mode: Mode | None = None) -> TriggerVersion:
+def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> TriggerVersion:
     """Make the stored trigger what the engine sees, in `mode` (None: the mode it has).
 
     A trigger that was never stored is stored first. A new version is made only when the document differs
     from the current one. Raises Invalid and changes nothing when the document has problems.
     """
     if trigger.pk is None:
-        trigger.created_by = trigger.updated_by = by  # type: ignore[assignment]
+        trigger.created_by = trigger.updated_by = by
         trigger.mode = Mode.DRAFT if mode is None else mode
         problems = check(trigger.document())
         if problems:
@@ -81,14 +83,14 @@ def publish(trigger: Trigger, *, by: AbstractBaseUser | None, mode: Mode | None 
     locked.mode = locked.mode if mode is None else mode
     if locked.mode in ENGINE_MODES:
         locked.pause_reason = ""
-    locked.updated_by = by or locked.updated_by  # type: ignore[assignment]
+    locked.updated_by = by or locked.updated_by
     locked.save(update_fields=["current_version", "mode", "pause_reason", "updated_by", "updated_at"])
     trigger.refresh_from_db()
     return version
 
 
 @transaction.atomic
-def set_mode(trigger_id: int, mode: Mode, *, by: AbstractBaseUser | None, reason: str = "") -> bool:
+def set_mode(trigger_id: int, mode: Mode, *, by: User | None, reason: str = "") -> bool:
     """Change only the mode (pause, archive, back to draft); the kill switch needs no valid document.
 
     `reason` is shown beside a paused trigger. Returns whether the mode changed. To go live or into shadow is
@@ -100,7 +102,7 @@ def set_mode(trigger_id: int, mode: Mode, *, by: AbstractBaseUser | None, reason
     if locked.mode == mode:
         return False
     locked.mode, locked.pause_reason = mode, reason[:300]
-    locked.updated_by = by or locked.updated_by  # type: ignore[assignment]
+    locked.updated_by = by or locked.updated_by
     locked.save(update_fields=["mode", "pause_reason", "updated_by", "updated_at"])
     return True
 
@@ -115,9 +117,13 @@ def _missing_templates(listed: list[dict[str, Any]]) -> dict[str, Problem]:
     problems = {}
     for pointer, key in wanted.items():
         if key not in published:
-            problems[pointer] = Problem(f"There is no template “{key}”.", "Choose a template, or create this one first.")
+            problems[pointer] = Problem(
+                f"There is no template “{key}”.", "Choose a template, or create this one first."
+            )
         elif not published[key]:
-            problems[pointer] = Problem(f"The template “{key}” is not published.", "Publish it under Templates first.")
+            problems[pointer] = Problem(
+                f"The template “{key}” is not published.", "Publish it under Templates first."
+            )
     return problems
 
 
@@ -126,7 +132,9 @@ def _create_segments(document: Mapping[str, Any]) -> list[str]:
     created = []
     for action in document["actions"]:
         for _, key in _references(actions.parse(action), "segments"):
-            _, is_new = Segment.objects.get_or_create(key=key, defaults={"name": key.replace("-", " ").replace("_", " ").capitalize()})
+            _, is_new = Segment.objects.get_or_create(
+                key=key, defaults={"name": key.replace("-", " ").replace("_", " ").capitalize()}
+            )
             if is_new:
                 created.append(key)
     return created

@@ -29,13 +29,15 @@ def _settle(delivery_id: UUID, status: str, error_class: str, error: str) -> boo
         # Locked in the order of all who do so: the execution, then its delivery.
         cursor.execute(
             "SELECT x.id, x.decided_at, x.status FROM automation_execution x WHERE (x.id, x.decided_at) = ("
-            " SELECT execution_id, execution_decided_at FROM automation_delivery WHERE id = %s) FOR NO KEY UPDATE",
+            " SELECT execution_id, execution_decided_at FROM automation_delivery WHERE id = %s)"
+            " FOR NO KEY UPDATE",
             [delivery_id],
         )
         execution = cursor.fetchone()
         cursor.execute(
             "UPDATE automation_delivery SET status = %s, error_class = %s, error = %s, finished_at = now()"
-            " WHERE id = %s AND status = 'uncertain' RETURNING lane, trigger_id, action_index, execution_id, channel",
+            " WHERE id = %s AND status = 'uncertain'"
+            " RETURNING lane, trigger_id, action_index, execution_id, channel",
             [status, error_class, error, delivery_id],
         )
         settled = cursor.fetchone()
@@ -59,7 +61,8 @@ def _settle(delivery_id: UUID, status: str, error_class: str, error: str) -> boo
         progress = endings.progress([Sibling(*row) for row in cursor.fetchall()], index, stop=False)
         if progress.status is not None:
             cursor.execute(
-                "UPDATE automation_execution SET status = %s, reason = %s, error = %s WHERE id = %s AND decided_at = %s",
+                "UPDATE automation_execution SET status = %s, reason = %s, error = %s"
+                " WHERE id = %s AND decided_at = %s",
                 [progress.status, progress.reason, progress.error, *execution[:2]],
             )
     return True

@@ -40,7 +40,11 @@ class ConsentAdmin(KeysetAdmin):
         return (queryset.filter(profile_id__in=profile_ids(term)) if term else queryset), False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"source": "admin", "recorded_at": timezone.now(), **super().get_changeform_initial_data(request)}
+        return {
+            "source": "admin",
+            "recorded_at": timezone.now(),
+            **super().get_changeform_initial_data(request),
+        }
 
 
 @admin.register(AddressSuppression)
@@ -54,7 +58,7 @@ class AddressSuppressionAdmin(KeysetAdmin):
         first = "address" if may_see(request.user) else "masked_address"
         return (first, *self.list_display[1:])
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         address = "masked_address" if obj and not may_see(request.user) else "address"
         return ["channel", address, "why", "detail", *(["created_at"] if obj else [])]
 

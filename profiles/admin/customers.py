@@ -57,7 +57,13 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
 
     list_display = (
-        "customer", "name", "shown_email", "behavior_segment", "orders_count", "lifetime_value", "last_activity",
+        "customer",
+        "name",
+        "shown_email",
+        "behavior_segment",
+        "orders_count",
+        "lifetime_value",
+        "last_activity",
     )
     list_filter = (BehaviourFilter, recent("last_activity"))
     search_fields = ("customer_id",)
@@ -86,8 +92,11 @@ class ProfileAdmin(WithParts, KeysetAdmin):
                 "How they behave",
                 {
                     "fields": (
-                        "behavior_segment", ("orders_count", "lifetime_value"), ("first_seen", "last_activity"),
-                        ("engagement_value", "engagement_at"), "shown_patterns",
+                        "behavior_segment",
+                        ("orders_count", "lifetime_value"),
+                        ("first_seen", "last_activity"),
+                        ("engagement_value", "engagement_at"),
+                        "shown_patterns",
                     )
                 },
             ),

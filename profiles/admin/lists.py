@@ -43,7 +43,7 @@ class KeysetChangeList(ChangeList):
         request.GET = query  # type: ignore[assignment]
         super().__init__(request, *args, **kwargs)
 
-    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> Any:
         return ["-pk"]
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
@@ -83,7 +83,7 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnly:
-    """Mixed in before ModelAdmin: rows that are written by the pipeline alone; not even a superuser edits them."""
+    """Mixed in before ModelAdmin: rows that the pipeline alone writes; not even a superuser edits them."""
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False

@@ -44,7 +44,7 @@ class Part:
 class WithParts:
     """Mixed in before ModelAdmin: shows `parts()` below the form."""
 
-    change_form_template = "admin/beckon/with_parts.html"
+    change_form_template: Any = "admin/beckon/with_parts.html"
 
     def parts(self, request: HttpRequest, obj: Any) -> list[Part]:
         """The tables of one record; none on the page that adds one."""

@@ -13,7 +13,7 @@ from automation import invariants
 
 
 class Command(BaseCommand):
-    help = "Prove in SQL that no event was lost, nothing was sent twice and the caps hold. Exit code 1 on a breach."
+    help = "Prove in SQL that nothing was lost or sent twice and that the caps hold. Exit code 1 on a breach."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", dest="as_json", help="Machine-readable output.")

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+
 @pytest.fixture(autouse=True)
 def static_root(settings: Any, tmp_path: Path) -> None:
     """Whitenoise warns when collectstatic has not run; here it need not have."""
@@ -25,7 +26,9 @@ def sign_in(db: None) -> SignIn:
     """`sign_in("Marketer")` is a client of a new member of that group; without a group, a superuser's."""
 
     def signed_in(group: str = "") -> Client:
-        user = get_user_model().objects.create(username=group or "root", is_staff=True, is_superuser=not group)
+        user = get_user_model().objects.create(
+            username=group or "root", is_staff=True, is_superuser=not group
+        )
         if group:
             user.groups.add(apps.get_model("auth", "Group").objects.get(name=group))
         client = Client()

@@ -20,7 +20,9 @@ CART = {
 
 def template(key: str = "cart_recovery", **fields: Any) -> Template:
     """A published template."""
-    made, _ = Template.objects.get_or_create(key=key, defaults={"name": key, "subject": "Hello", "text": "Hi", **fields})
+    made, _ = Template.objects.get_or_create(
+        key=key, defaults={"name": key, "subject": "Hello", "text": "Hi", **fields}
+    )
     return made
 
 
@@ -61,7 +63,9 @@ def event(profile: Profile, name: str = "cart_abandonment", *, ago: float = 1.0,
             **fields,
         }
     )
-    MessageKey.objects.create(source="default", message_id=made.message_id, event_id=made.pk, body_hash=b"0" * 16)
+    MessageKey.objects.create(
+        source="default", message_id=made.message_id, event_id=made.pk, body_hash=b"0" * 16
+    )
     return made
 
 
@@ -126,4 +130,6 @@ def delivery(of: Execution, **fields: Any) -> Delivery:
 def counted(by: Trigger, label: str, count: int, kind: str = "executions") -> Tally:
     """Counts of the present hour."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    return Tally.objects.create(hour=hour, kind=kind, lane=by.priority, trigger_id=by.pk, label=label, count=count)
+    return Tally.objects.create(
+        hour=hour, kind=kind, lane=by.priority, trigger_id=by.pk, label=label, count=count
+    )

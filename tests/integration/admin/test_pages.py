@@ -33,7 +33,9 @@ def test_every_model_is_registered(model: type[models.Model]) -> None:
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)
-def test_a_superuser_opens_every_list_and_every_page_that_adds(root: Client, model: type[models.Model]) -> None:
+def test_a_superuser_opens_every_list_and_every_page_that_adds(
+    root: Client, model: type[models.Model]
+) -> None:
     """S-001, S-008."""
     assert root.get(_url(model, "changelist")).status_code == 200
     assert root.get(_url(model, "changelist"), {"q": "alice"}).status_code == 200
@@ -47,9 +49,7 @@ def test_a_group_opens_what_its_permissions_allow(sign_in: SignIn, group: str) -
     """S-008: the groups come from a migration; each sees its own pages and no other."""
     client = sign_in(group)
     assert client.get(reverse("admin:index")).status_code == 200
-    opened = {
-        model._meta.label: client.get(_url(model, "changelist")).status_code for model in REGISTERED
-    }
+    opened = {model._meta.label: client.get(_url(model, "changelist")).status_code for model in REGISTERED}
     assert set(opened.values()) <= {200, 403}
     for label in ("automation.Trigger", "automation.Event", "automation.Execution", "profiles.Profile"):
         assert opened[label] == 200
@@ -57,7 +57,9 @@ def test_a_group_opens_what_its_permissions_allow(sign_in: SignIn, group: str) -
         assert opened[label] == 403
     assert (opened["automation.WriteKey"] == 200) is (group == "Operator")
     assert (opened["automation.QuarantinedEvent"] == 200) is (group == "Operator")
-    assert (client.get(_url(apps.get_model("automation", "Trigger"), "add")).status_code == 200) is (group == "Marketer")
+    assert (client.get(_url(apps.get_model("automation", "Trigger"), "add")).status_code == 200) is (
+        group == "Marketer"
+    )
 
 
 def test_records_open_with_their_tables(root: Client) -> None:
