@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from automation.engine import wording
@@ -32,7 +32,7 @@ def _operator(name: Any) -> Any:
     return name
 
 
-FieldPath = Annotated[str, BeforeValidator(_path)]
+FieldPath = Annotated[str, BeforeValidator(_path), StringConstraints(max_length=600)]
 OperatorName = Annotated[
     str,
     BeforeValidator(_operator),

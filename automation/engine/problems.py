@@ -61,8 +61,8 @@ _TABLE: dict[tuple[str, str], tuple[str, str]] = {
     ("finite_number", ""): ("{label}: enter a number.", ""),
     ("literal_error", ""): ("{label}: choose {expected}.", ""),
     ("enum", ""): ("{label}: choose {expected}.", ""),
-    ("union_tag_invalid", ""): ("“{tag}” is not known here.", "Known: {expected_tags}."),
-    ("union_tag_not_found", ""): ("It does not say what kind of condition this is.", "Add {discriminator}."),
+    ("union_tag_invalid", ""): ("This kind is not known: {tag}.", "Known: {expected_tags}."),
+    ("union_tag_not_found", ""): ("It does not say of what kind it is.", "Add {discriminator}."),
     ("model_type", ""): ("An object is expected here.", ""),
     ("model_attributes_type", ""): ("An object is expected here.", ""),
     ("date_type", ""): ("{label}: enter a date.", "For example 2025-12-24."),
@@ -79,8 +79,18 @@ def problem_for(kind: str, place: str, context: Mapping[str, Any], bounds: Mappi
     if kind in _BOUNDS:
         return Problem(f"{label}: use {_range(bounds) or _limit(kind, context)}.")
     message, hint = _TABLE.get((kind, place)) or _TABLE.get((kind, "")) or _ANY_PLACE
-    words = _Words({key: str(value)[:300] for key, value in context.items()})
+    words = _Words({key: _quoted(key, value) for key, value in context.items()})
     return Problem(message.format_map(words), hint.format_map(words))
+
+
+def _quoted(key: str, value: Any) -> str:
+    """Texts of the document are shortened; a kind that is no word (an object, a list) is not printed."""
+    text = str(value)
+    if key == "tag":
+        return f"“{text}”" if len(text) <= 64 and text.replace("_", "").isalnum() else "not a name"
+    if key in ("expected_tags", "expected", "discriminator"):
+        return text.replace("'", "")
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 class _Words(dict[str, str]):

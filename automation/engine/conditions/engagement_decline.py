@@ -128,7 +128,7 @@ class EngagementDecline(Condition):
                 return _not_met("So few events are usual that a window without any says nothing.")
             if rates.decline >= self.decline_percent:
                 return MET
-            return _not_met(f"Engagement changed by {-rates.decline:+.0f} %.")
+            return _not_met(f"Engagement changed by {-round(rates.decline):+d} %.")
 
         return check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,5 @@ def test_a_thousand_triggers_cost_no_more_than_the_hits() -> None:
 
 
 def _copies(template: CompiledTrigger, count: int) -> list[CompiledTrigger]:
-    from dataclasses import replace
 
     return [replace(template, trigger_id=number, equality=("product_id", number)) for number in range(count)]
