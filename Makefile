@@ -37,7 +37,7 @@ check: setup ## lint, format, types, import contracts, security, settings, migra
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml config profiles automation analytics
+	$(BIN)/bandit --quiet --recursive --severity-level high config profiles automation analytics
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
