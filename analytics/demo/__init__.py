@@ -1,0 +1,1 @@
+"""The demo: a small shop made up from a seed, its recipes, and the replay of its events over HTTP."""
