@@ -1,0 +1,181 @@
+"""POST /v1/…: the addresses that Segment's, RudderStack's and similar clients call, unmodified."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+from django.urls import URLPattern, re_path
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+
+from automation.api import pressure, segment
+from automation.api.base import ApiView, json
+from automation.api.body import body_of
+from automation.api.documents import SETTINGS_GET, segment_post
+from automation.api.faults import Fault, RejectedError
+from automation.api.keys import key_of
+from automation.api.limits import UNDECODABLE, loaded
+from automation.api.problems import ProblemError
+from automation.api.throttle import FAILURES, address_of
+from automation.models.keys import WriteKey
+from automation.pipeline.ingest import Incoming, ingest
+
+# Any site may send: the key says who, and no cookie is ever looked at.
+CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Request-Id, Retry-After"}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-Api-Key",
+    "Access-Control-Max-Age": "86400",
+}
+FAULTS_SHOWN = 50
+
+
+class _Named(msgspec.Struct):
+    writeKey: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class _OpenToSites(ApiView):
+    """Answers preflights, and lets every site read the answer."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method != "OPTIONS":
+            super().initial(request, *args, **kwargs)
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        """The preflight: a browser asks before it sends headers of its own."""
+        return HttpResponse(status=204, headers=PREFLIGHT)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in CORS.items():
+            answer[name] = value
+        return answer
+
+
+class TrackingView(_OpenToSites):
+    """One call, or with an empty `kind` a batch of calls."""
+
+    required_scope = WriteKey.Scope.EVENTS_WRITE.value
+    kind = ""
+    is_browser = False
+    is_import = False
+
+    def token_in_body(self, request: Request) -> str:
+        """`writeKey`, which needs no preflight. Only then the body is read before the key is known."""
+        body = body_of(request, is_text_allowed=True)
+        try:
+            return _NAMED.decode(body).writeKey or ""
+        except UNDECODABLE:
+            value = loaded(body)
+            named = value.get("writeKey") if isinstance(value, dict) else None
+            return named if isinstance(named, str) else ""
+
+    def post(self, request: Request) -> HttpResponse:
+        """200 `{"success": true}` after the commit: some clients take nothing else for success."""
+        pressure.check()
+        body = body_of(request, is_text_allowed=True)
+        sent = segment.Sent(datetime.now(UTC), is_browser=self.is_browser, is_import=self.is_import)
+        if self.kind:
+            item = segment.read(body, sent, self.kind)
+            accepted = ingest([item], source=request.auth.source)[0]
+            if accepted.is_conflict:
+                raise ProblemError("conflict", "This messageId was used for another call.")
+            return json({"success": True})
+        pieces, sent = segment.batch_of(body, sent)
+        return json(_many(pieces, sent, request.auth.source))
+
+
+def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any]:
+    good: list[tuple[int, Incoming]] = []
+    faults: list[Fault] = []
+    rejected: list[dict[str, Any]] = []
+    for index, piece in enumerate(pieces):
+        try:
+            good.append((index, segment.read(piece, sent)))
+        except RejectedError as error:
+            faults += [fault.under(f"/batch/{index}") for fault in error.faults]
+            rejected.append(
+                {"status": "rejected", "errors": [f.document() for f in faults[-len(error.faults) :]]}
+            )
+    if not good:  # A client that only looks at the status must learn of it.
+        raise RejectedError(faults[:FAULTS_SHOWN])
+    for (index, item), accepted in zip(good, ingest([item for _, item in good], source=source), strict=True):
+        if accepted.is_conflict:
+            fault = Fault(f"/batch/{index}/messageId", "This id was used for another call.", "Use a new id.")
+            rejected.append(
+                {"status": "conflict", "message_id": item.message_id, "errors": [fault.document()]}
+            )
+    return {"success": True, "rejected": rejected} if rejected else {"success": True}
+
+
+class ProjectSettingsView(_OpenToSites):
+    """What Segment's browser library reads before it sends: where to, and that nothing else is connected."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    @SETTINGS_GET
+    def get(self, request: Request, key: str) -> HttpResponse:
+        """404 for an unknown key."""
+        if key_of(key) is None:
+            FAILURES.spend(address_of(request), "Too many wrong keys from this address.")
+            raise NotFound
+        return json(
+            {
+                "integrations": {
+                    "Segment.io": {
+                        "apiKey": key,
+                        "apiHost": f"{request.get_host()}/v1",
+                        "protocol": request.scheme,
+                        "unbundledIntegrations": [],
+                        "addBundledMetadata": False,
+                        "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+                    }
+                },
+                "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+                "edgeFunction": {},
+                "analyticsNextEnabled": True,
+                "enabledMiddleware": {},
+                "middlewareSettings": {},
+                "metrics": {"sampleRate": 0},
+                "remotePlugins": [],
+                "legacyVideoPluginsEnabled": False,
+            }
+        )
+
+
+def _documented(name: str, **settings: Any) -> Any:
+    """The view of one address, with its own entry in the OpenAPI document."""
+
+    class View(TrackingView):
+        @segment_post(name)
+        def post(self, request: Request) -> HttpResponse:
+            return super().post(request)
+
+    return View.as_view(**settings)
+
+
+def _short(letter: str, kind: str) -> URLPattern:
+    """A short form, which only the browser library uses."""
+
+    class View(TrackingView):
+        schema = None
+
+    return re_path(rf"^v1/{letter}/?$", View.as_view(kind=kind, is_browser=True))
+
+
+addresses: list[URLPattern] = [
+    *(re_path(rf"^v1/{kind}/?$", _documented(kind, kind=kind)) for kind in segment.KINDS),
+    re_path(r"^v1/batch/?$", _documented("batch")),
+    re_path(r"^v1/import/?$", _documented("import", is_import=True)),
+    # The browser library's short forms: track, identify, page, group, alias, screen, batch.
+    *(_short(kind[0], kind) for kind in segment.KINDS),
+    _short("b", ""),
+    re_path(r"^v1/projects/(?P<key>[^/]{1,100})/settings/?$", ProjectSettingsView.as_view()),
+]
