@@ -37,7 +37,11 @@ OperatorName = Annotated[
     str,
     BeforeValidator(_operator),
     Field(
-        json_schema_extra={"enum": list(OPERATORS), "x-labels": {n: o.label for n, o in OPERATORS.items()}}
+        json_schema_extra={
+            "enum": list(OPERATORS),
+            "x-labels": {name: operator.label for name, operator in OPERATORS.items()},
+            "x-operands": {name: operator.operand.value for name, operator in OPERATORS.items()},
+        }
     ),
 ]
 

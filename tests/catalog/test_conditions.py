@@ -13,6 +13,7 @@ from automation.engine import conditions
 from automation.engine.conditions import CONDITIONS, model_of, node_adapter
 from automation.engine.conditions.base import Condition, Example
 from automation.engine.definition import TriggerDefinition
+from automation.engine.operators import OPERATORS
 from automation.engine.rules import compile_trigger
 from automation.engine.types import Facts, Mode, Result, Verdict
 from automation.engine.validate import validate_conditions
@@ -135,6 +136,15 @@ def test_groups_hold_the_same_union() -> None:
     inner = SCHEMA["$defs"]["All"]["properties"]["conditions"]["items"]["discriminator"]["mapping"]
     assert inner == union
     assert set(union) == {key.partition(".")[0] for key, _ in PLUGINS}
+
+
+def test_operators_carry_their_label_and_the_kind_of_their_right_side() -> None:
+    """S-117, S-139: the editor offers and casts by these."""
+    for shape in ("DataCondition", "CustomerAttribute"):
+        operator = SCHEMA["$defs"][shape]["properties"]["operator"]
+        assert operator["enum"] == list(OPERATORS)
+        assert operator["x-labels"]["greater_than"] == "is more than"
+        assert operator["x-operands"] == {name: known.operand for name, known in OPERATORS.items()}
 
 
 @plugins
