@@ -28,6 +28,7 @@ class Child:
         self.process: subprocess.Popen[str] | None = None
         self.is_ready = False
         self.starts = 0
+        self.failures = 0  # How often it has ended since it was last ready.
         self.tail: deque[str] = deque(maxlen=30)  # Its last lines, for the message when it fails.
         self._log = log
         self._file = file
@@ -55,14 +56,21 @@ class Child:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=self.program.inherited,
         )
         self._listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
         self._listener.start()
+
+    def note_ready(self) -> None:
+        """It does its work: what failed before is forgotten."""
+        self.is_ready = True
+        self.failures = 0
 
     def note_end(self) -> float:
         """Clear up after a process that ended; returns the seconds to wait before the next start."""
         assert self.process is not None
         self.is_ready = False
+        self.failures += 1
         self.kill()
         ran = time.monotonic() - self._started_at
         self._delay = FIRST_DELAY if ran > STABLE_SECONDS else min(self._delay * 2, LONGEST_DELAY)
@@ -107,4 +115,4 @@ class Child:
                 file.flush()
                 self.say(line.rstrip("\n"))
                 if process is self.process and self.program.says_ready(line):
-                    self.is_ready = True
+                    self.note_ready()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from config.embedded import paths
+from config.embedded import broker_url, paths
 
 VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ DATABASES["default"].update(
     },
 )
 REDIS_CLIENT_URL = REDIS_URL or EMBEDDED.redis_url
-BROKER_URL = REDIS_URL or EMBEDDED.broker_url
+BROKER_URL = broker_url(REDIS_CLIENT_URL)
 REDIS_PREFIX = declare("REDIS_PREFIX", "beckon:", "Prefix of every key Beckon writes to Redis.")
 CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {

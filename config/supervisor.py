@@ -30,7 +30,9 @@ STOP_SECONDS = 25.0  # For everything but the embedded servers; then SIGKILL.
 STAGE_RESERVE = 2.0  # Of these, kept for each stage that has yet to stop.
 KEEPER_CHECK_SECONDS = 2.0
 FAILED_STARTS = 3
+FIRST_MAIL_PORT = 1025
 PORTS_TRIED = 100
+BACKLOG = 1024
 
 
 class SupervisorError(RuntimeError):
@@ -68,8 +70,7 @@ class Supervisor:
         self.servers: Servers | None = None
         if not (self.env.get("DATABASE_URL") and self.env.get("REDIS_URL")):
             self.servers = Servers(self.paths.base)
-        self.port = free_port(host, port) if web else port
-        self.url = f"http://{host}:{self.port}"
+        self.port = port
         self.ledger: Path | None = None
         self._migrate = migrate
         self._restart = restart
@@ -78,15 +79,21 @@ class Supervisor:
         self._due: dict[str, float] = {}  # When each child that ended is to be started again (monotonic).
         self._wanted: set[str] = set()  # Children to be replaced at once.
 
+        # We listen and the children inherit it: nobody takes the port in between, and who connects while a
+        # child starts anew waits instead of being refused.
+        self._listeners: list[socket.socket] = []
         chosen: list[Program] = []
         if not self.env.get("EMAIL_URL"):
-            mail_port = free_port("127.0.0.1", 1025)
-            self.env["EMAIL_URL"] = f"smtp://127.0.0.1:{mail_port}"
-            self.ledger = self.paths.state / "mail" / "ledger.jsonl"
-            chosen.append(programs.mailbox(mail_port, self.ledger))
+            listener = self._listen("127.0.0.1", FIRST_MAIL_PORT)
+            self.env["EMAIL_URL"] = f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+            self.ledger = self.paths.mail / "ledger.jsonl"
+            chosen.append(programs.mailbox(listener, self.ledger))
         if web:
-            self.env.setdefault("PUBLIC_URL", self.url)
-            chosen.append(programs.web(host, self.port, web_workers, web_threads))
+            listener = self._listen(host, port)
+            self.port = listener.getsockname()[1]
+            chosen.append(programs.web(listener, web_workers, web_threads))
+        self.url = f"http://{host}:{self.port}"
+        self.env.setdefault("PUBLIC_URL", self.url)
         chosen += programs.workers(workers)
         if beat:
             chosen.append(programs.beat())
@@ -148,8 +155,8 @@ class Supervisor:
                 return False
             for child in waiting:
                 if child.is_running and child.program.answers():
-                    child.is_ready = True
-                elif child.starts >= FAILED_STARTS or time.monotonic() > deadline:
+                    child.note_ready()
+                elif child.failures >= FAILED_STARTS or time.monotonic() > deadline:
                     tail = "\n".join(child.tail)
                     raise SupervisorError(f"{child.program.name} does not get ready. It said last:\n{tail}")
             time.sleep(TICK)
@@ -170,6 +177,8 @@ class Supervisor:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        for listener in self._listeners:
+            listener.close()
         if self.servers:
             self.servers.stop()
 
@@ -189,6 +198,7 @@ class Supervisor:
     def _look_after(self, name: str, child: Child) -> None:
         if name in self._wanted:
             child.kill()
+            child.failures = 0
             child.start(self.env)
             self._due.pop(name, None)
             self._wanted.discard(name)
@@ -201,6 +211,10 @@ class Supervisor:
         elif self._restart and time.monotonic() >= self._due[name]:
             del self._due[name]
             child.start(self.env)
+
+    def _listen(self, host: str, first: int) -> socket.socket:
+        self._listeners.append(listen(host, first))
+        return self._listeners[-1]
 
     def _look_after_servers(self, servers: Servers) -> None:
         """The keeper restarts the servers; if it was killed itself, we start another."""
@@ -223,11 +237,9 @@ class Supervisor:
                 child.await_end(deadline - left * STAGE_RESERVE)
 
 
-def free_port(host: str, first: int) -> int:
-    """The first port from `first` on that nobody listens on."""
+def listen(host: str, first: int) -> socket.socket:
+    """Listen on the first port from `first` on that nobody listens on."""
     for port in range(first, first + PORTS_TRIED):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As the servers themselves do.
-            probe.bind((host, port))
-            return port
+        with contextlib.suppress(OSError):
+            return socket.create_server((host, port), backlog=BACKLOG)
     raise SupervisorError(f"No free port from {first} to {first + PORTS_TRIED - 1}.")
