@@ -43,17 +43,19 @@ def histories(
     last: datetime,
     limit: int,
 ) -> dict[int, list[Event]]:
-    """For each profile its newest `limit` events of `names` (None: all) in [first, last], in order.
+    """For each profile its newest `limit` events of each of `names` (None: of all) in [first, last], in order.
 
-    One query serves every look-back of a batch.
+    One query serves every look-back of a batch. The limit is per name, so that many page views do not push
+    the one purchase out of sight.
     """
     found: dict[int, list[Event]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {EVENT_COLUMNS} FROM unnest(%(ids)s::bigint[]) AS p(id) CROSS JOIN LATERAL ("
-            "  SELECT * FROM automation_event e WHERE e.profile_id = p.id"
+            f"SELECT {EVENT_COLUMNS} FROM unnest(%(ids)s::bigint[]) AS p(id)"
+            + ("" if names is None else " CROSS JOIN unnest(%(names)s::text[]) AS n(name)")
+            + " CROSS JOIN LATERAL (SELECT * FROM automation_event e WHERE e.profile_id = p.id"
             "  AND e.occurred_at BETWEEN %(first)s AND %(last)s"
-            + ("" if names is None else " AND e.name = ANY(%(names)s)")
+            + ("" if names is None else " AND e.name = n.name")
             + "  ORDER BY e.occurred_at DESC LIMIT %(limit)s) e",
             {"ids": list(profile_ids), "first": first, "last": last, "names": list(names or ()), "limit": limit},
         )

@@ -156,7 +156,7 @@ def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
             return Held(Reason.CANCELLED_BY_EVENT, None, {"event": later.name, "event_id": later.id})
     if not trigger.definition.recheck and trigger.wait is None:
         return None
-    result = trigger.full(facts)
+    result = plan.again(facts)
     if result.verdict is Verdict.NOT_MET:
         return Held(Reason.CONDITIONS_NO_LONGER_MET, None, {"pointer": plan.failing(facts)})
     if result.verdict is Verdict.BROKEN:

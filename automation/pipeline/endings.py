@@ -63,7 +63,7 @@ class Progress(NamedTuple):
 
 def succeeded(outcome: Outcome) -> Ending:
     """The action was carried out, or the message accepted."""
-    return Ending(SENT, provider_id=clean(outcome.provider_id)[:255], result=outcome.result)
+    return Ending(SENT, provider_id=outcome.provider_id.replace("\0", "")[:255], result=outcome.result)
 
 
 def cancelled(reason: Reason | str) -> Ending:

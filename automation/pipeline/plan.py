@@ -13,8 +13,8 @@ from django.db import connection
 from automation.actions.registry import Planned, plan
 from automation.engine import paths
 from automation.engine.definition import TriggerDefinition
-from automation.engine.logic import Check
-from automation.engine.rules import CompiledTrigger, compile_trigger
+from automation.engine.logic import Check, conjunction
+from automation.engine.rules import CompiledTrigger, compile_trigger, walk
 from automation.engine.schedule import due_at
 from automation.engine.suppression import Ask, Cap, Policy
 from automation.engine.types import Facts, MessageClass, Mode, Priority, Verdict
@@ -26,6 +26,7 @@ class Plan:
 
     trigger: CompiledTrigger
     checks: tuple[Check, ...]  # The top-level conditions one by one, to say which was not met.
+    again: Check  # What is asked again at the due moment: all but what compares with before the event.
     actions: tuple[Planned, ...]
     channels: tuple[str, ...]  # One for each action that sends a message.
     is_immediate: bool  # Judged when the event comes; others are judged at their due moment.
@@ -120,6 +121,7 @@ def _make(trigger: CompiledTrigger) -> Plan:
     return Plan(
         trigger=trigger,
         checks=tuple(node.compile() for node in definition.conditions),
+        again=conjunction([n.compile() for n in definition.conditions if not any(c.needs_before for c in walk([n]))]),
         actions=actions,
         channels=tuple(action.channel for action in actions if action.is_message),
         is_immediate=definition.timing.kind == "immediate" and trigger.wait is None,

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import pytest
 from config.embedded import PROJECT
 from config.programs import ALL_LANES, CRITICAL_LANES
 from config.servers import Servers
-from config.supervisor import Supervisor, SupervisorError, free_port
+from config.supervisor import Supervisor, SupervisorError, listen
 
 linux_only = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="looks for processes in /proc"
@@ -83,7 +82,7 @@ def up(base: Path, port: int) -> subprocess.Popen[str]:
 @linux_only
 def test_everything_starts_serves_survives_crashes_and_stops(base: Path) -> None:
     """S-009: a web server, a reserved and a general worker and beat; each comes back when it is killed."""
-    supervisor = Supervisor(base=base, port=free_port("127.0.0.1", 8400), web_workers=1)
+    supervisor = Supervisor(base=base, port=8400, web_workers=1)
     with supervisor:
         supervisor.wait_ready(60)
         assert list(supervisor.processes) == ["mailbox", "web", "worker-critical", "worker", "beat"]
@@ -148,14 +147,13 @@ def test_a_child_that_cannot_start_is_named_with_its_last_words(base: Path) -> N
 
 @linux_only
 def test_up_leaves_nothing_when_it_is_killed_and_stops_cleanly_on_sigterm(base: Path) -> None:
-    port = free_port("127.0.0.1", 8440)
-    process = up(base, port)
+    process = up(base, 8440)
     assert len(of_base(base)) > 8
     process.kill()
     process.communicate()
     assert eventually(lambda: of_base(base) == set()), of_base(base)
 
-    process = up(base, port)
+    process = up(base, 8440)
     process.send_signal(signal.SIGTERM)
     rest = process.communicate(timeout=30)[0]
     assert process.returncode == 0, rest
@@ -173,8 +171,14 @@ def test_the_servers_come_back_under_a_running_supervisor(base: Path) -> None:
 
 
 def test_a_busy_port_gives_the_next_one() -> None:
-    first = free_port("127.0.0.1", 8460)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", first))
-        listener.listen()
-        assert first < free_port("127.0.0.1", first) < first + 100
+    with listen("127.0.0.1", 8460) as first, listen("127.0.0.1", 8460) as second:
+        assert 8460 <= first.getsockname()[1] < second.getsockname()[1] < 8560
+
+
+@linux_only
+def test_who_connects_while_the_web_server_starts_anew_is_answered(base: Path) -> None:
+    with Supervisor(base=base, port=8480, web_workers=1, workers=[], beat=False, migrate=False) as supervisor:
+        supervisor.wait_ready(60)
+        os.kill(supervisor.processes["web"].pid, signal.SIGKILL)
+        with urllib.request.urlopen(f"{supervisor.url}/healthz", timeout=60) as answer:
+            assert answer.status == 200
