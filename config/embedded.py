@@ -29,8 +29,8 @@ class EmbeddedError(RuntimeError):
 class Paths:
     """Where the servers of one base folder keep their files and listen."""
 
-    base: Path  # The folder asked for; holds `state` unless its parents are closed to the servers' user.
-    state: Path  # Data, logs, locks and copied binaries.
+    base: Path  # The folder asked for: key, logs, mail.
+    state: Path  # Data, locks and copied binaries: the base, unless the servers' user cannot reach it.
     run: Path  # The sockets; elsewhere when the path would be too long for one.
     database_url: str
     redis_url: str  # For redis-py and Django's cache.
@@ -48,13 +48,18 @@ class Paths:
 
     @property
     def logs(self) -> Path:
-        """One file per server, and the keeper's own."""
-        return self.state / "log"
+        """One file per server and child process."""
+        return self.base / "log"
+
+    @property
+    def mail(self) -> Path:
+        """What the local mailbox received: ledger.jsonl and the newest messages."""
+        return self.base / "mail"
 
     @property
     def secret_key(self) -> Path:
         """A random SECRET_KEY for this folder, so that links and sessions outlive a restart."""
-        return self.state / "secret_key"
+        return self.base / "secret_key"
 
     @property
     def ready(self) -> Path:

@@ -26,7 +26,7 @@ from config.binaries import Binaries, find_binaries
 from config.embedded import NAMES, EmbeddedError, Paths, paths, server_user
 from config.parent_death import before_exec
 from config.server_commands import server_commands
-from config.servers import lock, prepare
+from config.servers import lock, prepare_servers
 from config.strays import end_stray
 
 TICK = 0.01  # Seconds between looks at servers that are starting or ending.
@@ -233,7 +233,7 @@ def _environment() -> dict[str, str]:
 def main() -> int:
     """Exit code 0 after a clean stop, also when another keeper serves this folder already."""
     where = paths(Path(sys.argv[1]))
-    prepare(where)
+    prepare_servers(where)
     for _ in range(PATIENCE):
         # Somebody who asks whether a keeper lives holds the lock for an instant.
         try:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -76,8 +77,8 @@ def describe(content: bytes, envelope: Envelope, received_at: datetime) -> dict[
     }
 
 
-async def serve(port: int, ledger: Path, keep: int) -> None:
-    """Serve on 127.0.0.1 until SIGTERM or SIGINT."""
+async def serve(listener: socket.socket, ledger: Path, keep: int) -> None:
+    """Serve on this socket until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,10 +86,10 @@ async def serve(port: int, ledger: Path, keep: int) -> None:
     mailbox = Mailbox(ledger, keep)
     server = await loop.create_server(
         lambda: SMTP(mailbox, hostname="localhost", ident="Beckon mailbox", enable_SMTPUTF8=True, loop=loop),
-        HOST,
-        port,
+        sock=listener,
     )
-    sys.stdout.write(f"{READY} on {HOST}:{port}, ledger {ledger}\n")
+    host, port = listener.getsockname()[:2]
+    sys.stdout.write(f"{READY} on {host}:{port}, ledger {ledger}\n")
     sys.stdout.flush()
     try:
         await ended.wait()
@@ -100,11 +101,16 @@ async def serve(port: int, ledger: Path, keep: int) -> None:
 def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(description="A local SMTP server that writes down what it is given.")
-    parser.add_argument("--port", type=int, default=1025)
+    parser.add_argument("--port", type=int, default=1025, help="port to listen on, on 127.0.0.1")
+    parser.add_argument("--fd", type=int, help="descriptor of a listening socket, instead of --port")
     parser.add_argument("--ledger", type=Path, required=True, help="file that gets one JSON line per message")
     parser.add_argument("--keep", type=int, default=0, help="newest messages kept whole as .eml beside it")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, options.ledger, options.keep))
+    if options.fd is None:
+        listener = socket.create_server((HOST, options.port))
+    else:
+        listener = socket.socket(fileno=options.fd)
+    asyncio.run(serve(listener, options.ledger, options.keep))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -27,6 +28,7 @@ class Program:
     arguments: tuple[str, ...]  # A module and its arguments, as after `python -m`.
     ready_pattern: str = ""  # Matches the line of its output that says it is ready.
     ready_url: str = ""  # Or: answers 200 when it is ready.
+    inherited: tuple[int, ...] = ()  # Descriptors of sockets that are already listening.
 
     def command(self, parent: int) -> list[str]:
         """The command line of a child of the process `parent`."""
@@ -47,18 +49,20 @@ class Program:
             return False
 
 
-def mailbox(port: int, ledger: Path) -> Program:
+def mailbox(listener: socket.socket, ledger: Path) -> Program:
     """The local SMTP server, for when no EMAIL_URL is set."""
-    arguments = ("config.mailbox", "--port", str(port), "--ledger", str(ledger), "--keep", "200")
-    return Program("mailbox", 0, arguments, ready_pattern=r"^mailbox ready")
+    number = listener.fileno()
+    arguments = ("config.mailbox", "--fd", str(number), "--ledger", str(ledger), "--keep", "200")
+    return Program("mailbox", 0, arguments, ready_pattern=r"^mailbox ready", inherited=(number,))
 
 
-def web(host: str, port: int, workers: int, threads: int) -> Program:
+def web(listener: socket.socket, workers: int, threads: int) -> Program:
     """gunicorn with threads; it writes nothing into the home folder."""
+    host, port = listener.getsockname()[:2]
     arguments = (
         "gunicorn",
         "config.wsgi",
-        f"--bind={host}:{port}",
+        f"--bind=fd://{listener.fileno()}",
         "--worker-class=gthread",
         f"--workers={workers}",
         f"--threads={threads}",
@@ -67,8 +71,9 @@ def web(host: str, port: int, workers: int, threads: int) -> Program:
         "--no-control-socket",
         "--log-level=warning",
     )
-    reachable = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 — the operator's own choice
-    return Program("web", 1, arguments, ready_url=f"http://{reachable}:{port}/healthz")
+    reachable = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 — the operator's own choice
+    url = f"http://{reachable}:{port}/healthz"
+    return Program("web", 1, arguments, ready_url=url, inherited=(listener.fileno(),))
 
 
 def workers(lanes: Sequence[str]) -> list[Program]:

@@ -62,7 +62,7 @@ class Servers:
 
     def start(self, timeout: float = START_TIMEOUT) -> Self:
         """Start the servers, or join those that run. Raises EmbeddedError with the end of the log."""
-        prepare(self.paths)
+        prepare_servers(self.paths)
         # Blocks only while a keeper that nobody used any more is stopping: it holds the exclusive lock.
         self._users = self._users or lock(self.paths.state / "users", fcntl.LOCK_SH)
         try:
@@ -188,22 +188,33 @@ class Servers:
 
 
 def prepare(where: Paths) -> None:
-    """Create the state folder, refusing one that belongs to somebody else."""
-    where.state.mkdir(parents=True, exist_ok=True)
-    if where.state.stat().st_uid != os.geteuid():
-        raise EmbeddedError(
-            f"{where.state} belongs to another user. Set BECKON_HOME to a folder of your own, "
-            "or set DATABASE_URL and REDIS_URL."
-        )
-    if os.geteuid() == 0:
-        where.state.chmod(0o755)  # The servers run as another user and must pass through.
+    """Create the base folder and a secret key; needs no embedded servers."""
+    _make(where.base)
     where.logs.mkdir(exist_ok=True)
     if not where.secret_key.exists():  # Settings read it when SECRET_KEY is not set.
-        with tempfile.NamedTemporaryFile("w", dir=where.state) as draft:  # Readable by us alone.
+        with tempfile.NamedTemporaryFile("w", dir=where.base) as draft:  # Readable by us alone.
             draft.write(secrets.token_urlsafe(50))
             draft.flush()
             with contextlib.suppress(FileExistsError):  # Of several processes the first one wins.
                 os.link(draft.name, where.secret_key)
+
+
+def prepare_servers(where: Paths) -> None:
+    """`prepare`, and create the folder of the servers' data."""
+    prepare(where)
+    _make(where.state)
+    if os.geteuid() == 0:
+        where.state.chmod(0o755)  # The servers run as another user and must pass through.
+
+
+def _make(folder: Path) -> None:
+    """Create a folder, refusing one that belongs to somebody else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise EmbeddedError(
+            f"{folder} belongs to another user. Set BECKON_HOME to a folder of your own, "
+            "or set DATABASE_URL and REDIS_URL."
+        )
 
 
 def keeper_lives(where: Paths) -> bool:
