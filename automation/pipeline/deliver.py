@@ -20,8 +20,9 @@ from automation.engine.types import Priority
 from automation.faults import fault
 from automation.pipeline import delivery_rows, endings, internal, recheck, tally
 from automation.pipeline.delivery_rows import Row
-from automation.pipeline.endings import Ending
+from automation.pipeline.endings import Ending, Sibling
 from automation.pipeline.material import Material, version
+from automation.pipeline.recheck import Present
 from automation.rendering.liquid import TemplateError
 
 Counts = Counter[tuple[str, int, int, str]]  # kind, lane, trigger id, label
@@ -65,23 +66,24 @@ def rescue() -> int:
 
 def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
     """Record an ending and what follows from it, in one transaction. False when the row was not ours."""
+    actions = version(row.version_id).actions
+    is_over = ending.status != endings.PENDING
+    stop = actions[row.action_index].get("on_failure") == "stop"
+    alone = [Sibling(row.action_index, ending.status, ending.reason, ending.error)]
+    end = endings.progress(alone, row.action_index, stop=stop) if is_over and len(actions) == 1 else None
     with transaction.atomic():
-        if not delivery_rows.finish(row, ending, expected=expected):
+        if not delivery_rows.finish(row, ending, expected=expected, end=end):
             counts["lease_lost", row.lane, row.trigger_id, row.channel] += 1
             return False
-        counts["deliveries", row.lane, row.trigger_id, ending.status] += 1
-        if ending.status == endings.PENDING:
-            return True
         if ending.status == endings.CANCELLED:
             delivery_rows.free_reservation(row)
         if ending.suppress_address:
             delivery_rows.suppress_address(row, ending.error)
-        actions = version(row.version_id).actions
-        siblings = delivery_rows.siblings(row) if len(actions) > 1 else [_alone(row, ending)]
-        stop = actions[row.action_index].get("on_failure") == "stop"
-        progress = endings.progress(siblings, row.action_index, stop=stop)
-        following = actions[progress.next_index] if progress.next_index is not None else {}
-        delivery_rows.advance(row, progress, float(following.get("delay_minutes", 0)))
+        if is_over and len(actions) > 1:
+            progress = endings.progress(delivery_rows.siblings(row), row.action_index, stop=stop)
+            following = actions[progress.next_index] if progress.next_index is not None else {}
+            delivery_rows.advance(row, progress, float(following.get("delay_minutes", 0)))
+    counts["deliveries", row.lane, row.trigger_id, ending.status] += 1
     return True
 
 
@@ -89,32 +91,34 @@ class _Batch:
     """The claimed rows and what they need; each is begun, carried out and settled in turn."""
 
     def __init__(self, rows: list[Row], channels: Channels) -> None:
-        self._left = {row.id: row for row in rows}
+        self._rows = rows
         self._channels = channels
         self._material = Material(rows)
         self._counts: Counts = Counter()
+        self._unwritten: tuple[Row, Ending] | None = None  # The result of the call that has just ended.
 
     def run(self) -> int:
         """How many rows were handled; the others are given back."""
         ends_at = time.monotonic() + START_SECONDS
         done = 0
         try:
-            for row in list(self._left.values()):
+            for row in self._rows:
                 if time.monotonic() >= ends_at:
                     break
                 done += self._carry_out(row)
+            self._write()
         finally:
             self._give_back()
         return done
 
     def _carry_out(self, row: Row) -> bool:
+        """False when somebody else holds the row."""
         try:
             action = version(row.version_id).action(row.action_index)
         except (ValueError, LookupError) as error:  # An action this installation does not know (S-152).
             unknown = DeliveryError(
                 f"{row.action_type}: {error}"[:300], permanent=True, kind="unknown_action"
             )
-            del self._left[row.id]
             return self._settle(row, self._failed(row, unknown, row.tries), endings.PENDING)
         if action.channel == INTERNAL:
             return self._inside(row, action)
@@ -122,9 +126,13 @@ class _Batch:
 
     def _inside(self, row: Row, action: Action) -> bool:
         """Effect and result are one transaction, under the customer's lock."""
+        self._write()
         with transaction.atomic():
             self._material.lock(row.profile_id)
-            job = self._begin(row, action)
+            present = delivery_rows.look(row, address_column(row.channel))
+            if present is None or present.profile_id != row.profile_id:
+                return False  # In the second case the customer was merged: the lock we hold is not theirs.
+            job = self._begin(row, action, present)
             if job is not None:
                 try:
                     with transaction.atomic():
@@ -136,12 +144,16 @@ class _Batch:
                 except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
                     ending = self._failed(row, error, row.tries + 1)
                 self._settle(row, ending, endings.SENDING)
-        return row.id not in self._left
+        return True
 
     def _outside(self, row: Row, action: Action) -> bool:
-        """Commit `sending`, call, commit the result."""
+        """Commit `sending`, call, commit the result: with the `sending` of the next row, to save a commit."""
         with transaction.atomic():
-            job = self._begin(row, action)
+            self._write(keep=True)
+            present = delivery_rows.look(row, address_column(row.channel))
+            job = self._begin(row, action, present) if present else None
+        self._unwritten = None
+        fault("delivery_after_commit")
         if job is not None:
             fault("delivery_after_claim")
             try:
@@ -150,22 +162,20 @@ class _Batch:
                 raise  # Nobody knows how far it came: the lease ends, and `rescue` decides.
             except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
                 ending = self._failed(row, error, row.tries + 1)
+            self._unwritten = (row, ending)
             fault("delivery_after_effect")
+        return present is not None
+
+    def _write(self, *, keep: bool = False) -> None:
+        """Record the last call's result. `keep` until the caller's transaction has committed."""
+        if self._unwritten is not None:
+            row, ending = self._unwritten
             self._settle(row, ending, endings.SENDING)
-            fault("delivery_after_commit")
-        return row.id not in self._left
+            if not keep:
+                self._unwritten = None
 
-    def _begin(self, row: Row, action: Action) -> Job | None:
-        """Look once more, and mark the row as `sending`. None when it must not or cannot be carried out now.
-
-        Whatever was found, a row that is dealt with leaves `_left`; one that somebody else holds stays there.
-        """
-        present = delivery_rows.look(row, address_column(row.channel))
-        if present is None:
-            return None
-        if action.channel == INTERNAL and present.profile_id != row.profile_id:
-            return None  # Merged into another customer since the claim: the lock we hold is not theirs.
-        del self._left[row.id]
+    def _begin(self, row: Row, action: Action, present: Present) -> Job | None:
+        """Mark the row as `sending`, or call it off and return None (R-024)."""
         reason = recheck.held_back(
             present,
             is_message=action.is_message,
@@ -206,14 +216,11 @@ class _Batch:
 
     def _give_back(self) -> None:
         try:
-            delivery_rows.release(self._left.values())
+            self._write()
+            delivery_rows.release(self._rows)  # Those that are pending still, and ours.
             tally.add(_counted(self._counts))
         except (DatabaseError, InterfaceError):  # Their leases end by themselves.
             log.warning("could not give back claimed deliveries", exc_info=True)
-
-
-def _alone(row: Row, ending: Ending) -> endings.Sibling:
-    return endings.Sibling(row.action_index, ending.status, ending.reason, ending.error)
 
 
 def _counted(counts: Counts) -> list[tally.Count]:

@@ -61,7 +61,7 @@ WHERE id = ANY(ARRAY(
     AND (lease_until IS NULL OR lease_until < now())
   ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING {_COLUMNS}
-"""  # noqa: S608 — constants only.
+"""
 
 
 def claim(lane: int, *, worker: str, limit: int) -> list[Row]:
@@ -105,7 +105,7 @@ JOIN automation_trigger t ON t.id = d.trigger_id
 LEFT JOIN profiles_profile p ON p.id = d.profile_id
 WHERE d.id = %s AND d.attempt = %s AND d.status = 'pending'
 FOR NO KEY UPDATE OF x, d SKIP LOCKED
-"""  # noqa: S608
+"""
 
 
 def look(row: Row, address_column: str) -> Present | None:
@@ -145,21 +145,33 @@ def begin(row: Row, address: str) -> None:
         cursor.execute(_BEGIN, values)
 
 
+# One statement, because it runs once for every message: the execution is locked, then the delivery ends, and
+# with it the execution when this was its only action.
 _FINISH = """
 WITH x AS MATERIALIZED (
-  SELECT id FROM automation_execution WHERE id = %(execution)s AND decided_at = %(decided)s FOR NO KEY UPDATE)
-UPDATE automation_delivery d SET status = %(status)s, reason = %(reason)s, provider_id = %(provider_id)s,
-  result = d.result || %(result)s::jsonb, error_class = %(error_class)s, error = %(error)s, worker = '',
-  lease_until = NULL, tries = d.tries - %(unused)s,
-  due_at = CASE WHEN %(status)s = 'pending' THEN now() + %(wait)s ELSE d.due_at END,
-  finished_at = CASE WHEN %(status)s = 'pending' THEN NULL ELSE now() END
-FROM x WHERE d.id = %(id)s AND d.attempt = %(attempt)s AND d.status = %(expected)s
-RETURNING 1
+  SELECT id FROM automation_execution WHERE id = %(execution)s AND decided_at = %(decided)s FOR NO KEY UPDATE
+), d AS (
+  UPDATE automation_delivery d SET status = %(status)s, reason = %(reason)s, provider_id = %(provider_id)s,
+    result = d.result || %(result)s::jsonb, error_class = %(error_class)s, error = %(error)s, worker = '',
+    lease_until = NULL, tries = d.tries - %(unused)s,
+    due_at = CASE WHEN %(status)s = 'pending' THEN now() + %(wait)s ELSE d.due_at END,
+    finished_at = CASE WHEN %(status)s = 'pending' THEN NULL ELSE now() END
+  FROM x WHERE d.id = %(id)s AND d.attempt = %(attempt)s AND d.status = %(expected)s
+  RETURNING 1
+), e AS (
+  UPDATE automation_execution SET status = %(end)s, reason = %(end_reason)s, error = %(end_error)s,
+    processed_at = now(), started_at = coalesce(started_at, now())
+  WHERE id = %(execution)s AND decided_at = %(decided)s AND %(end)s <> '' AND EXISTS (SELECT FROM d)
+)
+SELECT count(*) FROM d
 """
 
 
-def finish(row: Row, ending: Ending, *, expected: str) -> bool:
-    """Write the ending, if the row is still ours and as we left it (R-013). Needs a transaction."""
+def finish(row: Row, ending: Ending, *, expected: str, end: Progress | None) -> bool:
+    """Write the ending, if the row is still ours and as we left it (R-013). Needs a transaction.
+
+    `end` ends the execution too.
+    """
     values: dict[str, Any] = {
         "execution": row.execution_id,
         "decided": row.decided_at,
@@ -174,10 +186,13 @@ def finish(row: Row, ending: Ending, *, expected: str) -> bool:
         "error": ending.error,
         "wait": ending.wait,
         "unused": int(ending.is_free),
+        "end": (end and end.status) or "",
+        "end_reason": end.reason if end else "",
+        "end_error": end.error if end else "",
     }
     with connection.cursor() as cursor:
         cursor.execute(_FINISH, values)
-        return cursor.fetchone() is not None
+        return bool(cursor.fetchone()[0])
 
 
 def siblings(row: Row) -> list[Sibling]:
@@ -244,7 +259,7 @@ def expired(limit: int) -> Sequence[Row]:
     """Rows whose worker ended in the middle of the call."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_COLUMNS} FROM automation_delivery"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM automation_delivery"
             " WHERE status = 'sending' AND lease_until < now() ORDER BY lease_until LIMIT %s",
             [limit],
         )
