@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
-from collections.abc import Callable
-from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from django.http import HttpRequest, HttpResponse
-
-request_id: ContextVar[str] = ContextVar("request_id", default="")
+from automation.request_id import request_id
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _SECRET = re.compile(r"(?i)(bk_live_[A-Za-z0-9]{8}_)[\w-]+|((?:basic|bearer)\s+)[\w.=+/-]+")
@@ -39,19 +34,3 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, default=str, ensure_ascii=False)
-
-
-class RequestIdMiddleware:
-    """Give every request an id: in the answer's X-Request-Id, in problem documents and in the logs."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        token = request_id.set(uuid.uuid4().hex)
-        try:
-            response = self.get_response(request)
-            response.headers["X-Request-Id"] = request_id.get()
-            return response
-        finally:
-            request_id.reset(token)

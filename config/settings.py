@@ -86,7 +86,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
 ]
 MIDDLEWARE = [
-    "config.logging.RequestIdMiddleware",
+    "automation.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -235,6 +235,7 @@ DRAIN_SECONDS = declare("BECKON_DRAIN_SECONDS", 2.0, "How long one task works be
 LANE_SHARERS = declare("BECKON_LANE_SHARERS", 2, "Worker processes that share a lane; each takes its part.")
 DATA_FAILURE_BUDGET = declare("BECKON_DATA_FAILURE_BUDGET", 5, "Failures after which an event is quarantined.")
 WORKER_DEATH_BUDGET = declare("BECKON_WORKER_DEATH_BUDGET", 2, "Killed workers after which an event is.")
+BROKEN_LIMIT = declare("BECKON_BROKEN_LIMIT", 100, "Uncheckable events in an hour that pause a trigger.")
 PENDING_LIMIT = declare(
     "BECKON_PENDING_LIMIT", 2_000_000, "Undecided events above which ingestion answers 503."
 )

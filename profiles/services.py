@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from profiles.behavior.state import COLUMNS, State
 
+_decode = msgspec.json.Decoder().decode
 CUSTOMER, ANONYMOUS = "customer", "anonymous"
 _JSON = frozenset({"traits", "trait_stamps", "patterns", "preferences"})
 _COLUMN_OF = {key: "behavioral_patterns" if key == "patterns" else key for key in COLUMNS}
@@ -165,7 +166,8 @@ def load(profile_ids: Iterable[int]) -> dict[int, Locked]:
 def _state(values: Sequence[Any]) -> State:
     state = dict(zip(COLUMNS, values, strict=True))
     for key in _JSON:
-        state[key] = msgspec.json.decode(state[key])
+        text = state[key]
+        state[key] = {} if text == "{}" else _decode(text)
     return state
 
 

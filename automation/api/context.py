@@ -49,7 +49,7 @@ def of_article(
     location: Mapping[str, Any] | None,
     metadata: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Context from the article's three objects. `metadata` stays as it came; page and utm are read from it."""
+    """Context from the article's three objects. `metadata` stays as came; page and utm come from it."""
     context: dict[str, Any] = {}
     if device_info:
         context["device"] = device.normalised(device_info, metadata and metadata.get("user_agent"))

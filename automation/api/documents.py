@@ -216,7 +216,7 @@ def segment_post(name: str) -> Any:
     return extend_schema(
         operation_id=f"segment_{name}",
         summary=summary,
-        description="The key may also stand in the body as `writeKey`, and the content type may be text/plain.",
+        description="The key may also stand in the body as `writeKey`; the content type may be text/plain.",
         request={"application/json": _CALLS if is_batch else _CALL},
         responses={
             200: OpenApiResponse(_SUCCESS, description="Stored."),

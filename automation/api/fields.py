@@ -61,7 +61,8 @@ SEGMENT: Final[Mapping[str, Field]] = {
     "sentAt": Field(_TEXT, 64, "Send ISO 8601 with a zone."),
 }
 _SYNONYMS: Final = {
-    "event_id": "message_id", "idempotency_key": "message_id", "user_id": "customer_id", "userid": "customer_id",
+    "event_id": "message_id", "idempotency_key": "message_id",
+    "user_id": "customer_id", "userid": "customer_id", "distinct_id": "customer_id",
     "event": "event_type", "event_name": "event_type", "name": "event_type", "type": "event_type",
     "properties": "event_data", "data": "event_data", "payload": "event_data",
     "time": "timestamp", "occurred_at": "timestamp", "created_at": "timestamp",

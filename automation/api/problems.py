@@ -15,7 +15,7 @@ from django.views import defaults
 from rest_framework import exceptions
 
 from automation.api.faults import Fault, RejectedError
-from config.logging import request_id
+from automation.request_id import request_id
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "internal": Kind(
         500,
         "Something went wrong on our side",
-        "The fault is ours and is logged under the `request_id`. Retrying with the same message_id is safe.",
+        "The fault is ours and is logged under `request_id`. Retrying with the same message_id is safe.",
     ),
     "unavailable": Kind(
         503,

@@ -17,6 +17,7 @@ from typing import Any
 
 from automation import selectors
 from automation.engine.matching import TriggerIndex
+from automation.engine.rules import CompiledTrigger
 from automation.engine.suppression import Held, Judgement, Outcome, arbitrate
 from automation.engine.types import Event, ExecutionStatus, Facts, Reason, Verdict, Waiting
 from automation.pipeline import customer as customers_of
@@ -68,7 +69,7 @@ class Outcomes:
     words: list[ConsentWord] = field(default_factory=list)
     missed: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
     broken: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
-    samples: dict[int, tuple[Plan, Facts]] = field(default_factory=dict)  # One miss for each trigger.
+    samples: dict[int, tuple[CompiledTrigger, Facts]] = field(default_factory=dict)  # One miss for each trigger.
 
 
 def decide(
@@ -110,7 +111,7 @@ def _first_pass(items: Iterable[Claimed], index: TriggerIndex, outcomes: Outcome
             )
             for trigger in candidates:
                 if trigger.cheap(facts).verdict is Verdict.NOT_MET:
-                    _miss(outcomes, plan_of(trigger), facts)
+                    _miss(outcomes, trigger, facts)
                 else:
                     hits.append(plan_of(trigger))
         if hits or word:
@@ -118,11 +119,13 @@ def _first_pass(items: Iterable[Claimed], index: TriggerIndex, outcomes: Outcome
     return steps
 
 
-def _miss(outcomes: Outcomes, plan: Plan, facts: Facts) -> None:
-    trigger_id = plan.trigger.trigger_id
-    outcomes.missed[trigger_id, plan.failing(facts)] += 1
-    if trigger_id not in outcomes.samples:
-        outcomes.samples[trigger_id] = (plan, facts)
+def _miss(outcomes: Outcomes, trigger: CompiledTrigger, facts: Facts) -> None:
+    """The most frequent outcome by far: one condition is named without asking it again."""
+    is_single = len(trigger.definition.conditions) == 1
+    pointer = "/conditions/0" if is_single else plan_of(trigger).failing(facts)
+    outcomes.missed[trigger.trigger_id, pointer] += 1
+    if trigger.trigger_id not in outcomes.samples:
+        outcomes.samples[trigger.trigger_id] = (trigger, facts)
 
 
 @dataclass(slots=True)
@@ -209,7 +212,7 @@ def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) 
         result = plan.trigger.full(facts)
         key = plan.dedupe_key(facts)
         if result.verdict is Verdict.NOT_MET:
-            _miss(outcomes, plan, facts)
+            _miss(outcomes, plan.trigger, facts)
         elif result.verdict is Verdict.BROKEN:
             outcomes.broken[plan.trigger.trigger_id, plan.failing(facts)] += 1
             held = (Held(Reason.BROKEN_CONDITION, None, {"why": result.reason[:200]}),)

@@ -40,11 +40,14 @@ class Plan:
 
     def failing(self, facts: Facts) -> str:
         """Pointer to the first top-level condition that is not met; broken ones come after those."""
-        verdicts = [check(facts).verdict for check in self.checks]
-        for wanted in (Verdict.NOT_MET, Verdict.BROKEN):
-            if wanted in verdicts:
-                return f"/conditions/{verdicts.index(wanted)}"
-        return "/conditions"
+        broken = ""
+        for position, check in enumerate(self.checks):
+            verdict = check(facts).verdict
+            if verdict is Verdict.NOT_MET:
+                return f"/conditions/{position}"
+            if verdict is Verdict.BROKEN and not broken:
+                broken = f"/conditions/{position}"
+        return broken or "/conditions"
 
     def due_at(self, facts: Facts) -> datetime:
         """The moment this trigger wants to act, for an event that just matched."""

@@ -275,8 +275,8 @@ def count_events(lane: Priority, claimed: Sequence[Claimed]) -> None:
 def _sample(outcomes: Outcomes) -> None:
     """Keep one miss of each trigger of the batch: where it stopped and what that condition saw."""
     rows = []
-    for trigger_id, (plan, facts) in outcomes.samples.items():
-        trace = plan.trigger.trace(facts)
+    for trigger_id, (trigger, facts) in outcomes.samples.items():
+        trace = trigger.trace(facts)
         pointer = trace.get("first_failing") or "/conditions"
         line = trace.get(pointer, {})
         event: Event = facts.event

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from automation import queues
 from automation.engine.types import Priority
 from automation.faults import fault
-from automation.pipeline import deliver, quarantine, tally
+from automation.pipeline import deliver, quarantine, tally, trigger_health
 
 LOCK = 7_000_001  # Advisory lock: two beats, one sweep.
 
@@ -21,6 +21,7 @@ def sweep() -> bool:
             return False
         rescued = deliver.rescue()
         deaths = _count_deaths()
+        trigger_health.pause_broken()
         fault("sweep_mid")
         for lane in _lanes("SELECT DISTINCT lane FROM automation_queuedevent WHERE due_at <= now()"):
             queues.ring(lane)

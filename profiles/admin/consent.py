@@ -49,6 +49,7 @@ class ConsentAdmin(KeysetAdmin):
 
 @admin.register(AddressSuppression)
 class AddressSuppressionAdmin(KeysetAdmin):
+    list_title = "Suppression list"
     list_display = ("masked_address", "channel", "why", "detail", "created_at")
     list_filter = ("why", ChannelFilter)
     search_fields = ("address",)

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
 from profiles.admin.masking import masked, may_see
 from profiles.admin.parts import Part, WithParts, pretty
-from profiles.behavior.segments import SEGMENTS
+from profiles.behavior import SEGMENTS, engagement_score
 from profiles.models import Consent, Identity, Membership, Profile
 
 
@@ -37,7 +38,9 @@ class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Consent
     extra = 0
+    can_delete = False  # A word is taken back by another word, not forgotten.
     fields = ("topic", "channel", "is_granted", "source", "recorded_at")
+    readonly_fields = ("source", "recorded_at")
     verbose_name_plural = "May we write to them?"
 
 
@@ -45,7 +48,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
     extra = 0
     fields = ("segment", "since", "source")
-    readonly_fields = ("since",)
+    readonly_fields = ("since", "source")
     autocomplete_fields = ("segment",)
     verbose_name_plural = "Segments"
 
@@ -56,6 +59,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
 
+    list_title = "Customers"
     list_display = (
         "customer",
         "name",
@@ -86,26 +90,29 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:
         contact = ("email", "phone") if may_see(request.user) else ("shown_email", "shown_phone")
         return (
-            ("Who", {"fields": ("customer_id", ("first_name", "last_name"), contact, "locale")}),
-            ("What they may change", {"fields": self.editable}),
             (
-                "How they behave",
+                None,
                 {
                     "fields": (
-                        "behavior_segment",
+                        ("customer_id", "name"),
+                        contact,
+                        ("behavior_segment", "engagement"),
                         ("orders_count", "lifetime_value"),
                         ("first_seen", "last_activity"),
-                        ("engagement_value", "engagement_at"),
-                        "shown_patterns",
+                        "shown_traits",
                     )
                 },
             ),
-            ("What else is known", {"fields": ("shown_traits", "merged_into", "erased_at")}),
+            ("What they asked for", {"fields": (("time_zone", "time_zone_source", "locale"), "preferences")}),
+            (
+                "Details",
+                {"classes": ("collapse",), "fields": ("shown_patterns", "merged_into", "erased_at", "created_at")},
+            ),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> list[str]:
         names = [field.name for field in Profile._meta.fields if field.name not in self.editable]
-        return [*names, "shown_email", "shown_phone", "shown_traits", "shown_patterns"]
+        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_traits", "shown_patterns"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # Customers come from events.
@@ -125,6 +132,18 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     def parts(self, request: HttpRequest, obj: Profile) -> list[Part]:
         return [make(request, obj) for make in self.more_parts]
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """What a person enters or changes here is a new word of the customer: of now, and from the admin."""
+        for entry in formset.save(commit=False):
+            if isinstance(entry, Consent):
+                entry.source, entry.recorded_at = "admin", timezone.now()
+            elif isinstance(entry, Membership) and not entry.source:
+                entry.source = f"admin {request.user.get_username()}"[:100]
+            entry.save()
+        for gone in formset.deleted_objects:
+            gone.delete()
+        formset.save_m2m()
+
     @admin.display(description="customer")
     def customer(self, profile: Profile) -> str:
         return str(profile)
@@ -132,6 +151,10 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     @admin.display(description="name")
     def name(self, profile: Profile) -> str:
         return f"{profile.first_name} {profile.last_name}".strip() or "–"
+
+    @admin.display(description="engagement")
+    def engagement(self, profile: Profile) -> str:
+        return f"{engagement_score(vars(profile), timezone.now()):.2f} of 1"
 
     @admin.display(description="e-mail")
     def shown_email(self, profile: Profile) -> str:

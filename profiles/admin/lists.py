@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 
 BEFORE = "before"  # Query parameter: the list continues below this key.
 COUNT_LIMIT = 1000  # Nothing counts further than this.
@@ -31,7 +32,16 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return len(rows)
 
 
-class KeysetChangeList(ChangeList):
+class Titled(ChangeList):
+    """Named after what it lists instead of "Select … to change"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name = getattr(self.model_admin, "list_title", "") or str(self.opts.verbose_name_plural)
+        self.title = capfirst(name)
+
+
+class KeysetChangeList(Titled):
     """One page of rows below a key, newest first; `older` leads to the next page when there is one."""
 
     older: str | None = None
@@ -56,6 +66,7 @@ class KeysetChangeList(ChangeList):
         return queryset
 
     def get_results(self, request: HttpRequest) -> None:
+        """The rows of this page, and one more to know whether there is a next one."""
         rows = list(self.queryset[: self.list_per_page + 1])
         self.result_list = rows[: self.list_per_page]  # type: ignore[assignment]
         if len(rows) > self.list_per_page:
@@ -69,6 +80,8 @@ class KeysetChangeList(ChangeList):
 
 class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Base of the admin of a big table."""
+
+    list_title = ""  # Heading of the list; empty: the model's plural.
 
     change_list_template = "admin/beckon/keyset_list.html"
     paginator = BoundedPaginator

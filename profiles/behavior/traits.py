@@ -115,6 +115,14 @@ def text(value: Any, limit: int) -> str | None:
     return None
 
 
+@lru_cache(maxsize=8192)
+def _clean_text(value: str, limit: int) -> str:
+    """Devices, places and categories repeat all the time."""
+    if not value.isprintable():
+        value = "".join(c if c.isprintable() else " " for c in value)
+    return value.strip()[:limit].rstrip()
+
+
 @lru_cache(maxsize=4096)
 def is_zone(name: str) -> bool:
     """Whether the name is an IANA time zone that this installation knows."""

@@ -140,3 +140,40 @@ def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
     sweep_entry.refresh_from_db()
     assert sweep_entry.enabled is False
     assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 3
+
+
+def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(bells: list[Any], settings: Any) -> None:
+    """H-047, S-097: broken is never `no match`; a person sees where it broke."""
+    settings.BROKEN_LIMIT = 3
+    rule = {"field": "total_value", "operator": "greater_than", "value": 100}
+    trigger = make_trigger(
+        conditions=[{"type": "event_match", "event_type": "cart_abandonment", "data_conditions": [rule]}]
+    )
+    for turn in range(3):
+        send(incoming(data={"total_value": ["not", "a", "number"]}))
+        decide_all()
+        sweep.sweep()
+        trigger.refresh_from_db()
+        assert trigger.mode == ("paused" if turn == 2 else "live")
+    assert "/conditions/0" in trigger.pause_reason
+
+
+def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """R-035, S-057: a flood of urgent events cannot starve the low lane."""
+    from automation.pipeline import drain
+
+    settings.DRAIN_SECONDS = 5
+    send(*(incoming("page_view", customer_id=f"c{n}") for n in range(3)))
+    served: list[Priority] = []
+    waiting = iter([True] * 40)
+
+    def serve(lane: Priority, **_: Any) -> int:
+        served.append(lane)
+        return 1 if next(waiting, False) else 0
+
+    QueuedEvent.objects.filter(event_id=QueuedEvent.objects.first().event_id).update(lane=int(Priority.CRITICAL))  # type: ignore[union-attr]
+    monkeypatch.setattr(drain.process, "decide_next", serve)
+    drain.events("low")
+    share = served[:40].count(Priority.LOW) / 40
+    assert share == 0.05
+    assert served[0] is Priority.CRITICAL
