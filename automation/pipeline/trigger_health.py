@@ -22,8 +22,12 @@ def pause_broken() -> list[int]:
             " FROM (SELECT trigger_id, sum(count) AS total, (array_agg(label ORDER BY count DESC))[1] AS pointer"
             "  FROM automation_tally WHERE kind = 'broken' AND hour = date_trunc('hour', now(), 'UTC')"
             "  GROUP BY trigger_id HAVING sum(count) >= %s) b"
-            " WHERE t.id = b.trigger_id AND t.mode IN ('live', 'shadow') RETURNING t.id",
-            [settings.BROKEN_LIMIT],
+            " WHERE t.id = b.trigger_id AND t.mode IN ('live', 'shadow')"
+            # A version published after the trouble is not blamed for its predecessor.
+            " AND (SELECT coalesce(sum(held_count), 0) FROM automation_execution x WHERE x.status = 'suppressed'"
+            "  AND x.reason = 'broken_condition' AND x.version_id = t.current_version_id"
+            "  AND x.decided_at > now() - interval '25 hours') >= %s RETURNING t.id",
+            [settings.BROKEN_LIMIT, settings.BROKEN_LIMIT],
         )
         paused = [row[0] for row in cursor.fetchall()]
     for trigger_id in paused:

@@ -11,10 +11,11 @@ from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from automation import queues
-from automation.engine.types import Priority
+from automation.engine.types import Mode, Priority
 from automation.models import Event, Heartbeat, MessageKey, QuarantinedEvent, QueuedEvent, Tally
 from automation.models.partitioned import ensure_partitions, month_start
 from automation.pipeline import claim, quarantine, retention, sweep, tally
+from automation.pipeline.publish import publish
 from tests.factories import decide_all, incoming, make_trigger, outcomes, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,6 +157,12 @@ def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(bell
         trigger.refresh_from_db()
         assert trigger.mode == ("paused" if turn == 2 else "live")
     assert "/conditions/0" in trigger.pause_reason
+    trigger.conditions[0]["data_conditions"][0]["value"] = 200
+    trigger.save()
+    publish(trigger, by=None, mode=Mode.LIVE)
+    sweep.sweep()
+    trigger.refresh_from_db()
+    assert trigger.mode == "live"
 
 
 def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
