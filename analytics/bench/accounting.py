@@ -9,6 +9,7 @@ from typing import Any
 from analytics.bench.reference import Reference
 from analytics.bench.workload import Item, Moments
 
+Sent = tuple[Sequence[Item], Moments]
 SCOPE = "bench"  # WriteKey.source: the scope of the message ids.
 _STORED = """
 SELECT count(*), count(e.id), count(DISTINCT e.id) FROM automation_messagekey k
@@ -45,13 +46,16 @@ def stored(cursor: Any, items: Sequence[Item], when: Moments) -> None:
         raise AccountError(f"{len(items)} events sent: {keys} keys, {rows} rows, {distinct} distinct rows")
 
 
-def settle(cursor: Any, items: Sequence[Item], when: Moments, reference: Reference) -> None:
+def settle(cursor: Any, sent: Sequence[Sent], reference: Reference) -> None:
     """Each event was decided once and what fired is what the reference says. Raises AccountError.
 
-    `reference` has followed this database from its first event on.
+    `sent` are the events since the last time, in order; `reference` has followed this database from its first
+    event on.
     """
-    stored(cursor, items, when)
-    expected = reference.decide(items, when)
+    expected: set[tuple[str, str]] = set()
+    for items, when in sent:
+        stored(cursor, items, when)
+        expected |= reference.decide(items, when)
     numbers = {
         "left in the queue": ("SELECT count(*) FROM automation_queuedevent", 0),
         "in quarantine": ("SELECT count(*) FROM automation_quarantinedevent", 0),
@@ -64,7 +68,8 @@ def settle(cursor: Any, items: Sequence[Item], when: Moments, reference: Referen
         found = int(cursor.fetchone()[0])
         if found != number:
             raise AccountError(f"{found} {what}, expected {number}")
-    cursor.execute(_FIRED, [when.at(items[0].number), when.at(items[-1].number)])
+    moments_sent = [when.at(items[place].number) for items, when in sent for place in (0, -1)]
+    cursor.execute(_FIRED, [min(moments_sent), max(moments_sent)])
     rows = cursor.fetchall()
     if Counter(rows) != Counter(expected):
         raise AccountError(_difference("fired", set(rows), expected, len(rows)))

@@ -22,7 +22,7 @@ class Databases:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._made: list[str] = []
+        self.names: list[str] = []  # What this run has created.
 
     def url(self, name: str) -> str:
         """URL of the database `name` of this run."""
@@ -34,22 +34,22 @@ class Databases:
         with connected(self._url) as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{PREFIX}{name}" WITH (FORCE)')
             cursor.execute(f'CREATE DATABASE "{PREFIX}{name}"{copied}')
-        self._made.append(name)
+        self.names.append(name)
         return self.url(name)
 
     def has(self, name: str) -> bool:
         """Whether this run has created it."""
-        return name in self._made
+        return name in self.names
 
     def drop(self, name: str) -> None:
         """Drop one database, whoever is connected to it."""
         with connected(self._url) as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{PREFIX}{name}" WITH (FORCE)')
-        self._made.remove(name)
+        self.names.remove(name)
 
     def drop_all(self) -> None:
         """Drop what this run has created."""
-        for name in list(self._made):
+        for name in list(self.names):
             self.drop(name)
 
     def facts(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from automation.models.partitioned import month_start
 from profiles.behavior import EMPTY, apply
 
 PAST_DAYS = 30
+PAST_EVENTS = 25  # Of each customer; they make its patterns as large as those of a regular one.
 # What one repetition writes; customers are written anew, so that each repetition begins alike.
 WRITTEN = (
     "automation_event, automation_messagekey, automation_queuedevent, automation_quarantinedevent,"
@@ -65,8 +66,8 @@ def reset(cursor: Any, count: int) -> None:
 
 
 def typical_patterns() -> bytes:
-    """The patterns of a customer with a hundred events, as JSON."""
-    stream = Stream(100, 1)
+    """The patterns of a customer who has done PAST_EVENTS things, as JSON."""
+    stream = Stream(PAST_EVENTS, 1)
     when = moments("past", stream.count, datetime.now(UTC) - timedelta(days=20))
     state: Any = EMPTY
     for item in stream.items():

@@ -114,6 +114,8 @@ _RULES = {
     "login": _login,
     "add_to_cart": lambda data, who: [("big-item", True)] if data["total_value"] > 150 else [],
     "review_posted": lambda data, who: [("happy-review", True)] if data["rating"] >= 4 else [],
+    "payment_failed": lambda data, who: [("probe-critical", True)],
+    "card_expiring": lambda data, who: [("probe-high", True)],
     "support_ticket": lambda data, who: [("urgent-ticket", True)] if data["level"] == "high" else [],
     "wishlist_added": lambda data, who: (
         [("dear-wish", True)] if data["total_value"] > 150 and data["rating"] == 5 else []

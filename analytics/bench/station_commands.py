@@ -59,7 +59,7 @@ def run(stream: dict[str, Any], accept_only: bool = False) -> dict[str, float]:
         return {"accept": accepting, "events": len(items)}
     deciding = _seconds(_decide)
     with connection.cursor() as cursor:
-        accounting.settle(cursor, items, when, _reference)
+        accounting.settle(cursor, [(items, when)], _reference)
     return {"accept": accepting, "decide": deciding, "events": len(items), "fired": _reference.fired}
 
 

@@ -1,0 +1,110 @@
+"""Where a run takes place: servers, databases, processes. Everything it starts ends with it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analytics.bench import fill
+from analytics.bench.databases import TEMPLATE, Databases, connected
+from analytics.bench.product import EVERY_LANE, Product
+from analytics.bench.reference import Reference
+from analytics.bench.station import Station
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Nobody sleeps in the benchmark, and nothing is mailed: the actions wait a day.
+QUIET = {"BECKON_QUIET_START": "00:00", "BECKON_QUIET_END": "00:00", "EMAIL_URL": "smtp://127.0.0.1:9"}
+
+
+@dataclass(slots=True)
+class Site:
+    """One run's place. `supervisor` makes a config.supervisor.Supervisor."""
+
+    base: Path
+    database_url: str
+    redis_url: str
+    broker_url: str
+    supervisor: Callable[..., Any]
+    server_pids: Callable[[], list[int]] = list  # PostgreSQL, Redis and their keeper, when they are ours.
+    databases: Databases = field(init=False)
+    _secret: str = field(init=False, default_factory=lambda: secrets.token_urlsafe(50))
+    _open: ExitStack = field(init=False, default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.databases = Databases(self.database_url)
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Processes first, then the databases."""
+        self._open.close()
+        self.databases.drop_all()
+
+    def env(self, name: str) -> dict[str, str]:
+        """The environment of a process that works on the database `name`."""
+        return {
+            "DATABASE_URL": self.databases.url(name),
+            "REDIS_URL": self.redis_url,
+            "REDIS_PREFIX": f"beckon-bench-{name}:",
+            "BECKON_HOME": str(self.base),
+            "SECRET_KEY": self._secret,
+            **QUIET,
+        }
+
+    def migrate(self) -> None:
+        """Make the template that all databases are copied from."""
+        self.databases.create(TEMPLATE)
+        manage = [sys.executable, str(PROJECT / "manage.py"), "migrate", "--no-input", "--verbosity=0"]
+        subprocess.run(manage, env={**os.environ, **self.env(TEMPLATE)}, cwd=PROJECT, check=True)
+
+    def until_the_end(self, close: Callable[[], object]) -> None:
+        """Call `close` when the run ends, however it ends."""
+        self._open.callback(close)
+
+    def station(self, name: str, *, shape: str, triggers: int) -> Station:
+        """A process with a database and triggers of its own, without customers."""
+        self.databases.create(name, template=TEMPLATE)
+        station = Station(name, self.env(name))
+        self.until_the_end(station.close)
+        station.ask("setup", shape=shape, triggers=triggers)
+        return station
+
+    def product(
+        self,
+        name: str,
+        *,
+        triggers: int,
+        customers: int,
+        workers: tuple[str, ...] = (EVERY_LANE, EVERY_LANE),
+        beat: bool = True,
+        with_probes: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> Product:
+        """A Beckon with a database of its own, started and not yet awaited."""
+        self.databases.create(name, template=TEMPLATE)
+        installer = Station(name, self.env(name))
+        try:
+            token = installer.ask("setup", shape="spread", triggers=triggers, with_probes=with_probes)
+        finally:
+            installer.close()
+        with connected(self.databases.url(name)) as cursor:
+            fill.reset(cursor, customers)
+        supervisor = self.supervisor(
+            {**self.env(name), **(env or {})},
+            base=self.base / name,
+            workers=workers,
+            beat=beat,
+            port=18_000 + len(self.databases.names) * 20,
+            migrate=False,
+        )
+        supervisor.start()
+        self.until_the_end(supervisor.stop)
+        return Product(supervisor, self.databases.url(name), token, Reference("spread", triggers))

@@ -1,0 +1,133 @@
+"""`manage.py bench`: measure this version beside a floor and two peers (docs/benchmarks.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from analytics.bench import sizes
+from analytics.bench.run import all_keys, run
+from analytics.bench.site import Site
+from analytics.bench.targets import TARGETS, flat
+from config.embedded import broker_url
+from config.servers import Servers
+from config.supervisor import Supervisor
+
+SIGN_OF_LIFE_SECONDS = 5.0
+OTHERS = ("mode", "notes", "detail", "environment", "seconds")
+
+
+class Command(BaseCommand):
+    """Runs on servers of its own in a temporary folder, or on those of DATABASE_URL and REDIS_URL."""
+
+    help = "Measure throughput, latency and memory; prints nothing that was not accounted for."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """How much, and what."""
+        parser.add_argument("--quick", action="store_true", help="Two minutes; says what it shrinks.")
+        parser.add_argument("--tiny", action="store_true", help="Only proves that the bench works.")
+        parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
+        parser.add_argument("--only", default="", metavar="KEY[,KEY]", help="Measure only these keys.")
+        parser.add_argument("--list", action="store_true", help="List the keys and end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Measure and print."""
+        if options["list"]:
+            self.stdout.write("\n".join(all_keys()))
+            return
+        wanted = [key for key in options["only"].split(",") if key]
+        if unknown := sorted(set(wanted) - set(all_keys())):
+            raise CommandError(f"Unknown keys: {', '.join(unknown)}. `--list` lists them.")
+        chosen = sizes.TINY if options["tiny"] else sizes.QUICK if options["quick"] else sizes.FULL
+        with _told() as tell, _site() as site:
+            figures = run(site, chosen, wanted, tell)
+        if options["json"]:
+            self.stdout.write(json.dumps(figures))
+        else:
+            _print(figures)
+
+
+@contextmanager
+def _site() -> Iterator[Site]:
+    """Servers and a folder for this run; both are gone afterwards."""
+    base = Path(tempfile.mkdtemp(prefix="beckon-bench-"))
+    base.chmod(0o755)  # The embedded servers may run as another user.
+    try:
+        database, redis = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL", "")
+        if database and redis:
+            with Site(base, database, redis, broker_url(redis), Supervisor) as site:
+                yield site
+            return
+        with Servers(base) as servers:
+            urls = servers.database_url, servers.redis_url, broker_url(servers.redis_url)
+            with Site(base, *urls, Supervisor, lambda: list(servers.pids().values())) as site:
+                yield site
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@contextmanager
+def _told() -> Iterator[Any]:
+    """A function that tells stderr what is going on; a line comes at least every few seconds."""
+    started = time.monotonic()
+    last = ["starting", started]
+    ended = threading.Event()
+
+    def tell(text: str) -> None:
+        last[:] = [text, time.monotonic()]
+        print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def watch() -> None:
+        while not ended.wait(SIGN_OF_LIFE_SECONDS):
+            silent = time.monotonic() - float(last[1])
+            if silent >= SIGN_OF_LIFE_SECONDS:
+                print(f"{time.monotonic() - started:6.1f} s  … (since: {last[0]})", file=sys.stderr, flush=True)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield tell
+    finally:
+        ended.set()
+
+
+def _print(figures: dict[str, Any]) -> None:
+    table = Table(title=f"Beckon, {figures['mode']} run, {figures['seconds']['all']:.0f} s")
+    for heading in ("figure", "median", "min", "max", "target", ""):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    details = figures["detail"]
+    for key, value in flat({k: v for k, v in figures.items() if k not in OTHERS}).items():
+        name, _, size = key.partition(".")
+        detail = details.get(name, {})
+        spread = detail.get(size, {}) if size else detail
+        target = TARGETS.get(key)
+        table.add_row(
+            key,
+            _number(value),
+            _number(spread.get("min")) if isinstance(spread, dict) else "",
+            _number(spread.get("max")) if isinstance(spread, dict) else "",
+            f"{'≤' if target.is_cost else '≥'} {target.good:g} ({target.aim:g})" if target else "",
+            target.verdict(value) if target and value is not None else "",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    for key, note in figures["notes"].items():
+        console.print(f"[bold]{key}[/bold]: {note}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float | int) and abs(value) < 1000 else f"{value:,.0f}" if value else "–"
