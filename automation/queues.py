@@ -113,7 +113,11 @@ def _publish(task: str, lane: str) -> None:
         app.loader.import_default_modules()  # Outside a worker nobody has imported the tasks yet.
     connection = getattr(_state, "connection", None)
     if connection is None:
-        options = {**app.conf.broker_transport_options, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        options = {
+            **app.conf.broker_transport_options,
+            "socket_timeout": TIMEOUT,
+            "socket_connect_timeout": TIMEOUT,
+        }
         connection = _state.connection = app.connection_for_write(transport_options=options)
     try:
         app.tasks[task].apply_async((lane,), queue=lane, connection=connection, retry=False, expires=60)

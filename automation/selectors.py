@@ -22,7 +22,9 @@ MAX_SENDS = 200  # Newest reservations loaded for each customer; more than any s
 
 def event_of(row: tuple[Any, ...]) -> Event:
     """The frozen event of a row of EVENT_COLUMNS."""
-    return Event(row[0], row[1], row[2], row[3], row[4], row[5], _decode(row[6]), _decode(row[7]), row[8], row[9])
+    return Event(
+        row[0], row[1], row[2], row[3], row[4], row[5], _decode(row[6]), _decode(row[7]), row[8], row[9]
+    )
 
 
 def events(ids: Collection[int], first: datetime, last: datetime) -> dict[int, Event]:
@@ -57,7 +59,13 @@ def histories(
             "  AND e.occurred_at BETWEEN %(first)s AND %(last)s"
             + ("" if names is None else " AND e.name = n.name")
             + "  ORDER BY e.occurred_at DESC LIMIT %(limit)s) e",
-            {"ids": list(profile_ids), "first": first, "last": last, "names": list(names or ()), "limit": limit},
+            {
+                "ids": list(profile_ids),
+                "first": first,
+                "last": last,
+                "names": list(names or ()),
+                "limit": limit,
+            },
         )
         for row in cursor.fetchall():
             found[row[3]].append(event_of(row))
@@ -70,7 +78,7 @@ class FiredRow(NamedTuple):
     """How a trigger fired for a customer so far, and the hold that repeats are collapsed into."""
 
     last_at: datetime | None
-    count: int
+    times: int
     recent: list[str]
     by_key: dict[str, str]
     hold_reason: str

@@ -56,9 +56,7 @@ ALLOWED_HOSTS = declare(
 CSRF_TRUSTED_ORIGINS = declare(
     "CSRF_TRUSTED_ORIGINS", list[str](), "Origins (with scheme) that may post forms, behind a proxy."
 )
-_secret = declare(
-    "SECRET_KEY", "", "Signs sessions and links; 50 or more random characters.", is_secret=True
-)
+_secret = declare("SECRET_KEY", "", "Signs sessions and links; 50 or more random characters.", is_secret=True)
 SECRET_KEY_FALLBACKS = declare(
     "SECRET_KEY_FALLBACKS", list[str](), "Former SECRET_KEYs whose links still work.", is_secret=True
 )
@@ -208,7 +206,9 @@ QUIET_START = declare("BECKON_QUIET_START", "21:00", "Quiet hours begin (custome
 QUIET_END = declare("BECKON_QUIET_END", "08:00", "Quiet hours end; the same time as the start: none.")
 QUIET_HOURS = (time.fromisoformat(QUIET_START), time.fromisoformat(QUIET_END))
 DEFAULT_TIME_ZONE = declare("BECKON_TIME_ZONE", "UTC", "Zone of customers whose own is not known.")
-HOLDOUT_PERCENT = declare("BECKON_HOLDOUT_PERCENT", 5.0, "Share of customers a marketing trigger never mails.")
+HOLDOUT_PERCENT = declare(
+    "BECKON_HOLDOUT_PERCENT", 5.0, "Share of customers a marketing trigger never mails."
+)
 GLOBAL_HOLDOUT_PERCENT = declare(
     "BECKON_GLOBAL_HOLDOUT_PERCENT", 0.0, "Share of customers no marketing trigger ever mails."
 )
@@ -216,7 +216,7 @@ LOW_ENGAGEMENT = declare("BECKON_LOW_ENGAGEMENT", 0.2, "Engagement score below w
 LOW_ENGAGEMENT_EVIDENCE = declare(
     "BECKON_LOW_ENGAGEMENT_EVIDENCE", 5, "Messages a customer must have received before that rule applies."
 )
-WEBHOOK_SECRET_VARIABLE = "BECKON_WEBHOOK_SECRET"
+WEBHOOK_SECRET_VARIABLE = "BECKON_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 WEBHOOK_SECRET = declare(
     WEBHOOK_SECRET_VARIABLE, "", "whsec_… key that signs outgoing webhooks.", is_secret=True
 )
@@ -233,7 +233,9 @@ LEASE_SECONDS = declare("BECKON_LEASE_SECONDS", 120, "How long a claimed deliver
 SWEEP_SECONDS = declare("BECKON_SWEEP_SECONDS", 10, "How often forgotten work is looked for.")
 DRAIN_SECONDS = declare("BECKON_DRAIN_SECONDS", 2.0, "How long one task works before it lets others in.")
 LANE_SHARERS = declare("BECKON_LANE_SHARERS", 2, "Worker processes that share a lane; each takes its part.")
-DATA_FAILURE_BUDGET = declare("BECKON_DATA_FAILURE_BUDGET", 5, "Failures after which an event is quarantined.")
+DATA_FAILURE_BUDGET = declare(
+    "BECKON_DATA_FAILURE_BUDGET", 5, "Failures after which an event is quarantined."
+)
 WORKER_DEATH_BUDGET = declare("BECKON_WORKER_DEATH_BUDGET", 2, "Killed workers after which an event is.")
 BROKEN_LIMIT = declare("BECKON_BROKEN_LIMIT", 100, "Uncheckable events in an hour that pause a trigger.")
 PENDING_LIMIT = declare(
@@ -245,7 +247,10 @@ LOG_LEVEL = declare("BECKON_LOG_LEVEL", "INFO", "Least severe level that is logg
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "config.logging.JsonFormatter"}, "text": {"format": "%(levelname)s %(message)s"}},
+    "formatters": {
+        "json": {"()": "config.logging.JsonFormatter"},
+        "text": {"format": "%(levelname)s %(message)s"},
+    },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",

@@ -48,9 +48,7 @@ def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int]:
     names = {name for subject in subjects for name in _names(subject)}
     known = _lookup(names)
     pairs = {s for s in subjects if s.customer_id and s.anonymous_id}
-    untied = sorted(
-        s for s in pairs if not (c := known.get((CUSTOMER, s[0]))) or c != known.get((ANONYMOUS, s[1]))
-    )
+    untied = sorted(s for s in pairs if not _is_tied(s, known))
     untied_names = {name for s in untied for name in _names(s)}
     if missing := sorted(names - known.keys() - untied_names):
         _create(missing)
@@ -67,6 +65,11 @@ def _names(subject: Subject) -> list[Name]:
     if subject.anonymous_id:
         names.append((ANONYMOUS, subject.anonymous_id))
     return names
+
+
+def _is_tied(subject: Subject, known: Mapping[Name, int]) -> bool:
+    found = [known.get(name) for name in _names(subject)]
+    return None not in found and len(set(found)) == 1
 
 
 def _lookup(names: Iterable[Name]) -> dict[Name, int]:
@@ -137,30 +140,30 @@ def _claim(profile_id: int, customer_id: str | None) -> bool:
 
 def lock(profile_ids: Iterable[int]) -> dict[int, Locked]:
     """Lock the profiles in id order (R-015) and load them. Needs a transaction."""
-    columns = ", ".join(
-        f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items()
-    )
+    columns = ", ".join(f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id, customer_id, merged_into_id, erased_at IS NOT NULL, {columns} FROM profiles_profile"
             " WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
             [sorted(set(profile_ids))],
         )
-        return {row[0]: Locked(*row[:4], _state(row[4:])) for row in cursor.fetchall()}
+        return {row[0]: _locked(row) for row in cursor.fetchall()}
 
 
 def load(profile_ids: Iterable[int]) -> dict[int, Locked]:
     """The same without a lock, for readers that decide nothing."""
-    columns = ", ".join(
-        f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items()
-    )
+    columns = ", ".join(f"{column}::text" if key in _JSON else column for key, column in _COLUMN_OF.items())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id, customer_id, merged_into_id, erased_at IS NOT NULL, {columns} FROM profiles_profile"
             " WHERE id = ANY(%s)",
             [sorted(set(profile_ids))],
         )
-        return {row[0]: Locked(*row[:4], _state(row[4:])) for row in cursor.fetchall()}
+        return {row[0]: _locked(row) for row in cursor.fetchall()}
+
+
+def _locked(row: Sequence[Any]) -> Locked:
+    return Locked(row[0], row[1], row[2], row[3], _state(row[4:]))
 
 
 def _state(values: Sequence[Any]) -> State:

@@ -1,8 +1,22 @@
 """The tables of what happened, what was decided and what was sent."""
 
 from automation.models.deliveries import Delivery, Task
-from automation.models.events import CatalogueEntry, Event, Heartbeat, MessageKey, QuarantinedEvent, QueuedEvent
-from automation.models.executions import Execution, ExecutionKey, MissSample, SendReservation, Tally, TriggerState
+from automation.models.events import (
+    CatalogueEntry,
+    Event,
+    Heartbeat,
+    MessageKey,
+    QuarantinedEvent,
+    QueuedEvent,
+)
+from automation.models.executions import (
+    Execution,
+    ExecutionKey,
+    MissSample,
+    SendReservation,
+    Tally,
+    TriggerState,
+)
 from automation.models.keys import WriteKey
 from automation.models.templates import Template
 from automation.models.triggers import Epoch, Trigger, TriggerVersion

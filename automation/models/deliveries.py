@@ -75,7 +75,9 @@ class Delivery(models.Model):
             models.Index(models.F("status"), models.F("created_at").desc(), name="delivery_status"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["execution_id", "action_index", "channel"], name="delivery_action_unique")
+            models.UniqueConstraint(
+                fields=["execution_id", "action_index", "channel"], name="delivery_action_unique"
+            )
         ]
 
     def __str__(self) -> str:
@@ -90,7 +92,9 @@ class Task(models.Model):
         DONE = "done", "Done"
 
     profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="tasks")
-    delivery = models.OneToOneField(Delivery, null=True, blank=True, editable=False, on_delete=models.SET_NULL)
+    delivery = models.OneToOneField(
+        Delivery, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+    )
     title = models.CharField(max_length=200)
     notes = models.TextField(blank=True, default="")
     assignee = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)

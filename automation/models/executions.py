@@ -51,7 +51,10 @@ class Execution(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                models.F("profile"), models.F("trigger"), models.F("decided_at").desc(), name="execution_profile"
+                models.F("profile"),
+                models.F("trigger"),
+                models.F("decided_at").desc(),
+                name="execution_profile",
             ),
             models.Index(models.F("status"), models.F("decided_at").desc(), name="execution_status"),
             models.Index(
@@ -60,7 +63,8 @@ class Execution(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(status__in=[s.value for s in ExecutionStatus]), name="execution_status_known"
+                condition=models.Q(status__in=[s.value for s in ExecutionStatus]),
+                name="execution_status_known",
             ),
             models.CheckConstraint(
                 condition=~models.Q(status="suppressed", reason=""), name="execution_held_has_reason"
@@ -92,7 +96,9 @@ class TriggerState(models.Model):
     trigger_id = models.BigIntegerField()
     last_at = models.DateTimeField(null=True)
     count = models.IntegerField(default=0)
-    recent = models.JSONField(default=list, help_text="Times of firing inside the longest period, newest first.")
+    recent = models.JSONField(
+        default=list, help_text="Times of firing inside the longest period, newest first."
+    )
     by_key = models.JSONField(default=dict, help_text="Cooldown key -> last time.")
     hold_reason = models.CharField(max_length=30, default="", db_default="")
     hold_execution_id = models.BigIntegerField(null=True)

@@ -93,7 +93,10 @@ def drop_partitions(before: datetime) -> list[str]:
             )
             for (name,) in cursor.fetchall():
                 suffix = name.removeprefix(f"{table}_")
-                if suffix != "rest" and month_start(datetime.strptime(f"{suffix}+0000", "%Y_%m%z"), 1) <= before:
+                if (
+                    suffix != "rest"
+                    and month_start(datetime.strptime(f"{suffix}+0000", "%Y_%m%z"), 1) <= before
+                ):
                     cursor.execute(f'DROP TABLE "{name}"')
                     dropped.append(name)
     return dropped

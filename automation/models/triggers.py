@@ -55,10 +55,20 @@ class Trigger(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     updated_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
 
     class Meta:
@@ -67,7 +77,9 @@ class Trigger(models.Model):
             models.CheckConstraint(
                 condition=models.Q(priority__in=[int(p) for p in Priority]), name="trigger_priority"
             ),
-            models.CheckConstraint(condition=models.Q(type__in=[t.value for t in TriggerType]), name="trigger_type"),
+            models.CheckConstraint(
+                condition=models.Q(type__in=[t.value for t in TriggerType]), name="trigger_type"
+            ),
             models.CheckConstraint(
                 condition=models.Q(message_class__in=[c.value for c in MessageClass]), name="trigger_class"
             ),
@@ -112,7 +124,9 @@ class TriggerVersion(models.Model):
     trigger = models.ForeignKey(Trigger, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     definition = models.JSONField()
-    changes = models.TextField(blank=True, default="", help_text="What differs from the version before, in words.")
+    changes = models.TextField(
+        blank=True, default="", help_text="What differs from the version before, in words."
+    )
     published_at = models.DateTimeField(db_default=Now(), editable=False)
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -52,7 +52,9 @@ def flush() -> None:
     if not counted:
         return
     now = datetime.now(UTC)
-    from automation.models import CatalogueEntry  # Not on the hot path; the model is not needed elsewhere here.
+    from automation.models import (
+        CatalogueEntry,
+    )  # Not on the hot path; the model is not needed elsewhere here.
 
     with transaction.atomic(), connection.cursor() as cursor:
         for name, volume, types in counted:
@@ -68,7 +70,9 @@ def flush() -> None:
             entry.save(update_fields=["volume", "last_seen", "properties"])
 
 
-def _note_properties(types: dict[str, dict[str, int]], data: Mapping[str, Any], prefix: str, depth: int = 0) -> None:
+def _note_properties(
+    types: dict[str, dict[str, int]], data: Mapping[str, Any], prefix: str, depth: int = 0
+) -> None:
     for key, value in data.items():
         path = f"{prefix}{key}"
         if path not in types and len(types) >= MAX_PATHS:
@@ -90,7 +94,9 @@ def _kind(value: Any) -> str:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
-    return {str: "text", list: "list", dict: "object"}.get(type(value), "other")
+    if isinstance(value, str):
+        return "text"
+    return "list" if isinstance(value, list) else "object"
 
 
 def _add(known: dict[str, dict[str, int]], new: Mapping[str, Mapping[str, int]]) -> None:

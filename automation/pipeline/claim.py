@@ -26,7 +26,7 @@ WITH candidate AS MATERIALIZED (
   WHERE EXISTS (SELECT FROM automation_queuedevent WHERE lane = %(lane)s AND shard = s)
   ORDER BY (s + %(turn)s) %% {SHARDS}
 ), shard AS MATERIALIZED (
-  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s) 
+  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s)
   LIMIT (SELECT 1 + (count(*) - 1) / %(sharers)s FROM candidate)
 )
 SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LATERAL (
@@ -124,7 +124,9 @@ def take(batch: Batch) -> tuple[list[Claimed], datetime]:
 def finish(worker: str) -> None:
     """In the deciding transaction: this worker tries nothing any more."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE automation_heartbeat SET event_ids = '[]', at = now() WHERE worker = %s", [worker])
+        cursor.execute(
+            "UPDATE automation_heartbeat SET event_ids = '[]', at = now() WHERE worker = %s", [worker]
+        )
 
 
 def put_back(moved: Sequence[tuple[int, int, datetime]], lane: Priority) -> None:

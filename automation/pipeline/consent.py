@@ -8,7 +8,11 @@ from automation.engine.types import Event
 from profiles.services import ConsentWord
 
 # Name -> the word it carries; None: the event's own `is_granted`.
-CONSENT_EVENTS: Final[dict[str, bool | None]] = {"consent_changed": None, "unsubscribed": False, "email_unsubscribed": False}
+CONSENT_EVENTS: Final[dict[str, bool | None]] = {
+    "consent_changed": None,
+    "unsubscribed": False,
+    "email_unsubscribed": False,
+}
 
 
 def consent_word(event: Event) -> ConsentWord | None:

@@ -35,7 +35,9 @@ class Customer:
     fired: Mapping[int, Fired] = field(default_factory=dict)
     dedupe_keys: frozenset[tuple[int, str]] = frozenset()
     words: dict[tuple[str, str], tuple[bool, datetime]] = field(default_factory=dict)
-    holds: dict[int, tuple[str, int, datetime]] = field(default_factory=dict)  # trigger -> reason, row, its time
+    holds: dict[int, tuple[str, int, datetime]] = field(
+        default_factory=dict
+    )  # trigger -> reason, row, its time
     segments: Mapping[str, datetime] = field(default_factory=dict)
     is_erased: bool = False
 
@@ -45,7 +47,9 @@ class Customer:
         if old is None or (at, not is_granted) >= (old[1], not old[0]):
             self.words[topic, channel] = (is_granted, at)
 
-    def state(self, profile: Mapping[str, Any], dead: Mapping[tuple[str, str], str], now: datetime) -> CustomerState:
+    def state(
+        self, profile: Mapping[str, Any], dead: Mapping[tuple[str, str], str], now: datetime
+    ) -> CustomerState:
         """The judge's view of this customer, with the profile as it is after the event."""
         addresses = {"email": profile["email"], "sms": profile["phone"]}
         return CustomerState(
@@ -89,7 +93,7 @@ def load(
         customer.fired = {
             trigger_id: Fired(
                 row.last_at,
-                row.count,
+                row.times,
                 tuple(map(datetime.fromisoformat, row.recent)),
                 {key: datetime.fromisoformat(at) for key, at in row.by_key.items()},
             )

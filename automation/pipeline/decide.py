@@ -69,7 +69,9 @@ class Outcomes:
     words: list[ConsentWord] = field(default_factory=list)
     missed: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
     broken: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
-    samples: dict[int, tuple[CompiledTrigger, Facts]] = field(default_factory=dict)  # One miss for each trigger.
+    samples: dict[int, tuple[CompiledTrigger, Facts]] = field(
+        default_factory=dict
+    )  # One miss for each trigger.
 
 
 def decide(
@@ -191,7 +193,9 @@ def _histories(steps: Sequence[Step]) -> dict[int, list[Event]]:
 
 def _facts(step: Step, **more: Any) -> Facts:
     at = step.event.occurred_at
-    return Facts(step.event, view(step.after, at), view(step.before, at), at, zone_of(step.after["time_zone"]), **more)
+    return Facts(
+        step.event, view(step.after, at), view(step.before, at), at, zone_of(step.after["time_zone"]), **more
+    )
 
 
 def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) -> None:
@@ -259,7 +263,11 @@ def judge(
         if judgement.outcome is Outcome.HOLD:
             decision.status, decision.held = ExecutionStatus.SUPPRESSED, judgement.reasons
         elif judgement.outcome is Outcome.DEFER:
-            decision.waiting, decision.due_at, decision.held = judgement.waiting, judgement.due_at, judgement.reasons
+            decision.waiting, decision.due_at, decision.held = (
+                judgement.waiting,
+                judgement.due_at,
+                judgement.reasons,
+            )
         else:
             fired_this_hour[plan.trigger.trigger_id] = fired_this_hour.get(plan.trigger.trigger_id, 0) + 1
         decisions.append(decision)

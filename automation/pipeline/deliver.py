@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
@@ -119,20 +120,22 @@ class _Batch:
             unknown = DeliveryError(
                 f"{row.action_type}: {error}"[:300], permanent=True, kind="unknown_action"
             )
-            return self._settle(row, self._failed(row, unknown, row.tries), endings.PENDING)
+            with self._transaction() as counts:
+                ending = self._failed(row, unknown, row.tries)
+                return settle(row, ending, expected=endings.PENDING, counts=counts)
         if action.channel == INTERNAL:
             return self._inside(row, action)
         return self._outside(row, action)
 
     def _inside(self, row: Row, action: Action) -> bool:
         """Effect and result are one transaction, under the customer's lock."""
-        self._write()
-        with transaction.atomic():
+        self._write()  # Before it: whoever waits for a profile must not hold an execution (R-015).
+        with self._transaction() as counts:
             self._material.lock(row.profile_id)
             present = delivery_rows.look(row, address_column(row.channel))
             if present is None or present.profile_id != row.profile_id:
                 return False  # In the second case the customer was merged: the lock we hold is not theirs.
-            job = self._begin(row, action, present)
+            job = self._begin(row, action, present, counts)
             if job is not None:
                 try:
                     with transaction.atomic():
@@ -143,17 +146,14 @@ class _Batch:
                     raise  # The database is busy or gone: nothing happened, the row is due again.
                 except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
                     ending = self._failed(row, error, row.tries + 1)
-                self._settle(row, ending, endings.SENDING)
+                settle(row, ending, expected=endings.SENDING, counts=counts)
         return True
 
     def _outside(self, row: Row, action: Action) -> bool:
         """Commit `sending`, call, commit the result: with the `sending` of the next row, to save a commit."""
-        with transaction.atomic():
-            self._write(keep=True)
+        with self._transaction() as counts:
             present = delivery_rows.look(row, address_column(row.channel))
-            job = self._begin(row, action, present) if present else None
-        self._unwritten = None
-        fault("delivery_after_commit")
+            job = self._begin(row, action, present, counts) if present else None
         if job is not None:
             fault("delivery_after_claim")
             try:
@@ -166,15 +166,26 @@ class _Batch:
             fault("delivery_after_effect")
         return present is not None
 
-    def _write(self, *, keep: bool = False) -> None:
-        """Record the last call's result. `keep` until the caller's transaction has committed."""
+    @contextmanager
+    def _transaction(self) -> Iterator[Counts]:
+        """A transaction that first records the last call's result; its counts count when it has committed."""
+        counts: Counts = Counter()
+        with transaction.atomic():
+            if self._unwritten is not None:
+                settle(*self._unwritten, expected=endings.SENDING, counts=counts)
+            yield counts
+        self._counts.update(counts)
         if self._unwritten is not None:
-            row, ending = self._unwritten
-            self._settle(row, ending, endings.SENDING)
-            if not keep:
-                self._unwritten = None
+            self._unwritten = None
+            fault("delivery_after_commit")
 
-    def _begin(self, row: Row, action: Action, present: Present) -> Job | None:
+    def _write(self) -> None:
+        """Record the last call's result, if it is not recorded yet."""
+        if self._unwritten is not None:
+            with self._transaction():
+                pass
+
+    def _begin(self, row: Row, action: Action, present: Present, counts: Counts) -> Job | None:
         """Mark the row as `sending`, or call it off and return None (R-024)."""
         reason = recheck.held_back(
             present,
@@ -185,13 +196,10 @@ class _Batch:
             now=row.now,
         )
         if reason is not None:
-            self._settle(row, endings.cancelled(reason), endings.PENDING)
+            settle(row, endings.cancelled(reason), expected=endings.PENDING, counts=counts)
             return None
         delivery_rows.begin(row, present.address)
         return self._material.job(row, present.profile_id, present.address, self._channels)
-
-    def _settle(self, row: Row, ending: Ending, expected: str) -> bool:
-        return settle(row, ending, expected=expected, counts=self._counts)
 
     def _failed(self, row: Row, error: Exception, tries: int) -> Ending:
         if not isinstance(error, DeliveryError | TemplateError):

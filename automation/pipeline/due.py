@@ -79,7 +79,10 @@ def _attempt(lane: Priority) -> int:
 
 
 def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime) -> None:
-    plans = {row.id: plan_of_version(row.version_id, Mode.SHADOW if row.mode == "shadow" else Mode.LIVE) for row in rows}
+    plans = {
+        row.id: plan_of_version(row.version_id, Mode.SHADOW if row.mode == "shadow" else Mode.LIVE)
+        for row in rows
+    }
     times = [row.event_at for row in rows]
     events = selectors.events([row.event_id for row in rows], min(times), max(times))
     customers = customers_of.load(
@@ -108,7 +111,9 @@ def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime)
         customer = customers[profile_id]
         customer.is_erased = profiles[profile_id].is_erased
         # Most urgent first; each sees what the one before it took.
-        for plan, key, facts, row in sorted(asks, key=lambda a: (a[0].lane, -a[0].trigger.definition.value, a[3].id)):
+        for plan, key, facts, row in sorted(
+            asks, key=lambda a: (a[0].lane, -a[0].trigger.definition.value, a[3].id)
+        ):
             state = customer.state(profiles[profile_id].state, dead, now)
             (decision,) = decide.judge([(plan, key)], facts, customer, state, {}, now)
             decisions.append((decision, row))
@@ -130,7 +135,9 @@ def _histories(rows: Sequence[Waiting], plans: Sequence[Plan], now: datetime) ->
     return selectors.histories({row.profile_id for row in rows}, names, first, now, limit + len(rows))
 
 
-def _facts(event: Event, locked: Locked, customer: Customer, history: Sequence[Event], now: datetime) -> Facts:
+def _facts(
+    event: Event, locked: Locked, customer: Customer, history: Sequence[Event], now: datetime
+) -> Facts:
     profile = view(locked.state, now)
     return Facts(
         event=event,
@@ -165,10 +172,14 @@ def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
 
 
 def _of(facts: Facts, event: Event) -> Facts:
-    return Facts(event, facts.profile, facts.before, facts.now, facts.zone, segments=facts.segments, sends=facts.sends)
+    return Facts(
+        event, facts.profile, facts.before, facts.now, facts.zone, segments=facts.segments, sends=facts.sends
+    )
 
 
-def _write(decisions: Sequence[tuple[Decision, Waiting]], customers: dict[int, Customer], now: datetime) -> None:
+def _write(
+    decisions: Sequence[tuple[Decision, Waiting]], customers: dict[int, Customer], now: datetime
+) -> None:
     rows = [_row(decision, row) for decision, row in decisions]
     granted = [(decision, row.id) for decision, row in decisions if decision.is_allowed]
     states: dict[tuple[int, int], dict[str, Any]] = {}
@@ -183,7 +194,9 @@ def _write(decisions: Sequence[tuple[Decision, Waiting]], customers: dict[int, C
             " due_at timestamptz, trace jsonb) WHERE x.id = r.id AND x.decided_at = r.decided_at",
             [msgspec.json.encode(rows).decode()],
         )
-        cursor.execute(record.UPSERT_STATES, [msgspec.json.encode([states[key] for key in sorted(states)]).decode()])
+        cursor.execute(
+            record.UPSERT_STATES, [msgspec.json.encode([states[key] for key in sorted(states)]).decode()]
+        )
     record.reserve(granted, now)
     for decision, row in decisions:
         if decision.is_allowed:

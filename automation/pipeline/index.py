@@ -78,7 +78,9 @@ def _refreshed(index: TriggerIndex) -> TriggerIndex:
         )
         wanted = {trigger_id: (Mode(mode), version_id) for trigger_id, mode, version_id in cursor.fetchall()}
     known = {trigger_id: (t.mode, t.version_id) for trigger_id, t in index.by_id.items()}
-    changed = {trigger_id: wanted[trigger_id] for trigger_id in wanted if wanted[trigger_id] != known.get(trigger_id)}
+    changed = {
+        trigger_id: wanted[trigger_id] for trigger_id in wanted if wanted[trigger_id] != known.get(trigger_id)
+    }
     removed = known.keys() - wanted.keys()
     return index.replace(_compiled(changed), removed) if changed or removed else index
 
@@ -106,5 +108,6 @@ def _pause(trigger_id: int, reason: str) -> None:
     log.error("trigger paused", extra={"trigger_id": trigger_id, "reason": reason})
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE automation_trigger SET mode = 'paused', pause_reason = %s WHERE id = %s", [reason, trigger_id]
+            "UPDATE automation_trigger SET mode = 'paused', pause_reason = %s WHERE id = %s",
+            [reason, trigger_id],
         )

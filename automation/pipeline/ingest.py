@@ -94,7 +94,9 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
     ids = [item.message_id or str(uuid7()) for item in items]
     first = {message_id: index for index, message_id in reversed(list(enumerate(ids)))}
     lanes = index.lanes({item.name for item in items})
-    profile_ids = services.resolve([services.Subject(i.customer_id, i.anonymous_id) for i in items], join=merge.join)
+    profile_ids = services.resolve(
+        [services.Subject(i.customer_id, i.anonymous_id) for i in items], join=merge.join
+    )
     rows = [_row(items[i], ids[i], profile_ids[i], lanes[items[i].name]) for i in sorted(first.values())]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": source})
@@ -102,7 +104,9 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
         known: dict[str, tuple[int, bytes]] = {}
         if len(new) < len(items):
             cursor.execute(_KNOWN, [source, list(first)])
-            known = {message_id: (event_id, bytes(digest)) for message_id, event_id, digest in cursor.fetchall()}
+            known = {
+                message_id: (event_id, bytes(digest)) for message_id, event_id, digest in cursor.fetchall()
+            }
         for lane in {Priority(row["lane"]) for row in rows}:
             queues.ring(lane.lane)
         fault("ingest_before_commit")

@@ -25,13 +25,19 @@ ON CONFLICT DO NOTHING
 """
 
 
-def insert(granted: Sequence[tuple[Decision, int]], now: datetime, *, decided_at: datetime | None = None) -> None:
+def insert(
+    granted: Sequence[tuple[Decision, int]], now: datetime, *, decided_at: datetime | None = None
+) -> None:
     """Write the deliveries of granted (decision, execution id) and ring their lanes.
 
     The first action that can go is due; each further one gets its moment when the one before it ends. A message
     whose channel is closed to the customer is written as cancelled, with the reason.
     """
-    rows = [row for decision, execution_id in granted for row in _rows(decision, execution_id, now, decided_at or now)]
+    rows = [
+        row
+        for decision, execution_id in granted
+        for row in _rows(decision, execution_id, now, decided_at or now)
+    ]
     if not rows:
         return
     with connection.cursor() as cursor:

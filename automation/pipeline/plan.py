@@ -124,7 +124,9 @@ def _make(trigger: CompiledTrigger) -> Plan:
     return Plan(
         trigger=trigger,
         checks=tuple(node.compile() for node in definition.conditions),
-        again=conjunction([n.compile() for n in definition.conditions if not any(c.needs_before for c in walk([n]))]),
+        again=conjunction(
+            [n.compile() for n in definition.conditions if not any(c.needs_before for c in walk([n]))]
+        ),
         actions=actions,
         channels=tuple(action.channel for action in actions if action.is_message),
         is_immediate=definition.timing.kind == "immediate" and trigger.wait is None,

@@ -32,13 +32,15 @@ def _decide(batch: claim.Batch, worker: str) -> int:
         return _attempt(batch, worker)
     except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
         raise  # Not the events' fault: the rows are back in the queue, their budget untouched.
-    except Exception as error:  # Whatever it is, the healthy events of the batch must not suffer for it.
+    except Exception as error:  # noqa: BLE001 - whatever it is, the healthy events of the batch must not suffer for it.
         if len(batch.ids) == 1:
             _blame(batch, worker, error)
             return 1
         middle = len(batch.ids) // 2
         tally.add([("bisected", int(batch.lane), None, type(error).__name__, 1)])
-        return _decide(batch.half(slice(None, middle)), worker) + _decide(batch.half(slice(middle, None)), worker)
+        return _decide(batch.half(slice(None, middle)), worker) + _decide(
+            batch.half(slice(middle, None)), worker
+        )
 
 
 def _attempt(batch: claim.Batch, worker: str) -> int:

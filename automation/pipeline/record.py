@@ -125,7 +125,9 @@ class _Writer:
         repeat[1] += 1
         repeat[2] = decision.event.id
         if decision.dedupe_key.startswith("p:"):
-            self.keys.append((decision.event.profile_id, trigger_id, decision.dedupe_key, execution_id, self.now))
+            self.keys.append(
+                (decision.event.profile_id, trigger_id, decision.dedupe_key, execution_id, self.now)
+            )
         return True
 
     def write(self) -> None:
@@ -137,7 +139,9 @@ class _Writer:
             if self.repeats:
                 ids = list(self.repeats)
                 decided, counts, events = zip(*self.repeats.values(), strict=True)
-                cursor.execute(_REPEATS, [ids, list(decided), list(counts), list(events), [self.now] * len(ids)])
+                cursor.execute(
+                    _REPEATS, [ids, list(decided), list(counts), list(events), [self.now] * len(ids)]
+                )
             if self.touched:
                 states = [self._state(*key) for key in sorted(self.touched)]
                 cursor.execute(UPSERT_STATES, [msgspec.json.encode(states).decode()])
@@ -177,7 +181,11 @@ def execution_row(decision: Decision, execution_id: int, now: datetime) -> dict[
 
 def reason_row(held: Held) -> dict[str, Any]:
     """A reason as it is stored and shown."""
-    return {"reason": held.reason, "until": held.until, **({"params": dict(held.params)} if held.params else {})}
+    return {
+        "reason": held.reason,
+        "until": held.until,
+        **({"params": dict(held.params)} if held.params else {}),
+    }
 
 
 def trace_of(decision: Decision) -> dict[str, Any]:
@@ -282,7 +290,15 @@ def _sample(outcomes: Outcomes) -> None:
         event: Event = facts.event
         seen = msgspec.json.encode(line.get("seen")).decode()
         rows.append(
-            (trigger_id, event.profile_id, event.id, event.occurred_at, pointer[:200], line["result"] == "broken", seen)
+            (
+                trigger_id,
+                event.profile_id,
+                event.id,
+                event.occurred_at,
+                pointer[:200],
+                line["result"] == "broken",
+                seen,
+            )
             if line
             else (trigger_id, event.profile_id, event.id, event.occurred_at, pointer[:200], False, "null")
         )

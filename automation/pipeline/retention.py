@@ -28,16 +28,21 @@ def keep(now: datetime | None = None) -> dict[str, list[str]]:
             return {"made": [], "dropped": []}
         made = ensure_partitions(now, back=0)
         dropped = drop_partitions(oldest)
-        cursor.execute("DELETE FROM automation_event WHERE occurred_at < %s AND received_at < %s", [oldest, oldest])
+        cursor.execute(
+            "DELETE FROM automation_event WHERE occurred_at < %s AND received_at < %s", [oldest, oldest]
+        )
         cursor.execute("DELETE FROM automation_messagekey WHERE created_at < %s", [oldest])
         cursor.execute("DELETE FROM automation_executionkey WHERE decided_at < %s", [oldest])
         cursor.execute(
-            "DELETE FROM automation_delivery WHERE created_at < %s AND status NOT IN ('pending', 'sending')", [oldest]
+            "DELETE FROM automation_delivery WHERE created_at < %s AND status NOT IN ('pending', 'sending')",
+            [oldest],
         )
         cursor.execute(
             "DELETE FROM automation_sendreservation WHERE reserved_at < %s", [now - timedelta(days=SEND_DAYS)]
         )
-        cursor.execute("DELETE FROM automation_heartbeat WHERE at < %s AND event_ids = '[]'", [now - HEARTBEAT])
+        cursor.execute(
+            "DELETE FROM automation_heartbeat WHERE at < %s AND event_ids = '[]'", [now - HEARTBEAT]
+        )
         saved = tally.compact(now.replace(minute=0, second=0, microsecond=0))
     log.info("retention", extra={"made": made, "dropped": dropped, "tally_rows_saved": saved})
     return {"made": made, "dropped": dropped}

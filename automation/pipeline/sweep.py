@@ -69,5 +69,7 @@ def _count_deaths() -> int:
                 [blamed, settings.WORKER_DEATH_BUDGET],
             )
             for (event_id,) in cursor.fetchall():
-                quarantine.hold(event_id, "WorkerLost", "The worker was killed each time it tried this event.")
+                quarantine.hold(
+                    event_id, "WorkerLost", "The worker was killed each time it tried this event."
+                )
     return sum(1 for batch in batches if batch)

@@ -59,7 +59,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
 
-    list_title = "Customers"
+    list_title, page_title = "Customers", "Customer"
     list_display = (
         "customer",
         "name",
@@ -106,7 +106,10 @@ class ProfileAdmin(WithParts, KeysetAdmin):
             ("What they asked for", {"fields": (("time_zone", "time_zone_source", "locale"), "preferences")}),
             (
                 "Details",
-                {"classes": ("collapse",), "fields": ("shown_patterns", "merged_into", "erased_at", "created_at")},
+                {
+                    "classes": ("collapse",),
+                    "fields": ("shown_patterns", "merged_into", "erased_at", "created_at"),
+                },
             ),
         )
 

@@ -40,6 +40,11 @@ class Titled(ChangeList):
         name = getattr(self.model_admin, "list_title", "") or str(self.opts.verbose_name_plural)
         self.title = capfirst(name)
 
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.model_admin.show_full_result_count:
+            self.full_result_count = self.result_count  # Else it offers to show all of an unknown number.
+
 
 class KeysetChangeList(Titled):
     """One page of rows below a key, newest first; `older` leads to the next page when there is one."""

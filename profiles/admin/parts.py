@@ -45,6 +45,7 @@ class WithParts:
     """Mixed in before ModelAdmin: shows `parts()` below the form."""
 
     change_form_template: Any = "admin/beckon/with_parts.html"
+    page_title = ""  # Heading of a record's page; empty: Django's.
 
     def parts(self, request: HttpRequest, obj: Any) -> list[Part]:
         """The tables of one record; none on the page that adds one."""
@@ -54,6 +55,8 @@ class WithParts:
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         context["parts"] = self.parts(request, obj) if obj is not None else []
+        if obj is not None and self.page_title:
+            context["title"] = self.page_title
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
 
 

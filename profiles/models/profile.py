@@ -37,7 +37,10 @@ class Profile(models.Model):
     last_activity = models.DateTimeField(null=True, blank=True)
     traits = models.JSONField(default=dict, blank=True, db_default={})
     trait_stamps = models.JSONField(
-        default=dict, blank=True, db_default={}, help_text="For each trait: time and id of the event that set it."
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="For each trait: time and id of the event that set it.",
     )
     preferences = models.JSONField(default=dict, blank=True, db_default={})
     behavioral_patterns = models.JSONField(default=dict, blank=True, db_default={})
@@ -53,7 +56,9 @@ class Profile(models.Model):
             models.Index("email", name="profile_email"),
         ]
         constraints = [
-            models.CheckConstraint(condition=models.Q(orders_count__gte=0), name="profile_orders_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(orders_count__gte=0), name="profile_orders_not_negative"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -26,7 +26,9 @@ class Membership(models.Model):
     segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="memberships")
     profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="memberships")
     since = models.DateTimeField(db_default=Now())
-    source = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="What added it.")
+    source = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="What added it."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["profile", "segment"], name="membership_unique")]

@@ -105,7 +105,9 @@ def test_cap_one_holds_for_1600_events_over_eight_processes(transactional_db: No
     make_trigger(actions=[EMAIL])
     now = datetime.now(UTC)
     for turn in range(each):
-        send(*(incoming(customer_id=f"c{n}", at=now + timedelta(milliseconds=turn)) for n in range(customers)))
+        send(
+            *(incoming(customer_id=f"c{n}", at=now + timedelta(milliseconds=turn)) for n in range(customers))
+        )
     environment = {**scene.supervisor.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
     racers = [
         subprocess.Popen([sys.executable, "-c", _RACER, f"racer-{n}"], env=environment) for n in range(8)

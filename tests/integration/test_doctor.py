@@ -169,8 +169,8 @@ def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_limits_are_those_of_celery() -> None:
     """S-009: a lease outlives the hard limit of a task."""
-    assert checks.SOFT_LIMIT_SECONDS == app.conf.task_soft_time_limit
-    assert checks.HARD_LIMIT_SECONDS == app.conf.task_time_limit
+    assert app.conf.task_soft_time_limit == checks.SOFT_LIMIT_SECONDS
+    assert app.conf.task_time_limit == checks.HARD_LIMIT_SECONDS
 
 
 def production(**changes: str) -> subprocess.CompletedProcess[str]:

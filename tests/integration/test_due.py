@@ -79,7 +79,10 @@ def test_view_and_then_no_purchase_is_decided_by_a_durable_timer() -> None:
     conditions = [{"type": "event_match", "event_type": "product_view"}, absence]
     make_trigger(conditions=conditions)
     past = datetime.now(UTC) - timedelta(minutes=31)
-    send(incoming("product_view", "alice", at=past - timedelta(seconds=1)), incoming("product_view", "bob", at=past))
+    send(
+        incoming("product_view", "alice", at=past - timedelta(seconds=1)),
+        incoming("product_view", "bob", at=past),
+    )
     send(incoming("purchase_completed", "bob", at=past + timedelta(minutes=5), data={"total": 3}))
     decide_all()
     assert [status for status, _ in outcomes()] == ["pending", "pending"]

@@ -64,12 +64,21 @@ def test_hot_queries_use_their_indexes(now: datetime) -> None:
     executions = "SELECT * FROM automation_execution WHERE "
     events = "SELECT * FROM automation_event WHERE "
     expected = [
-        (f"{executions} profile_id = %s AND trigger_id = %s ORDER BY decided_at DESC LIMIT 20", [profile, trigger],
-         "profile_id_trigger_id_decided"),
-        (f"{events} profile_id = %s AND occurred_at BETWEEN %s AND %s ORDER BY occurred_at DESC LIMIT 100",
-         [profile, hour, now], "profile_id_occurred_at"),
-        (f"{events} name = %s AND occurred_at > %s ORDER BY occurred_at DESC LIMIT 100", ["name7", hour],
-         "name_occurred_at"),
+        (
+            f"{executions} profile_id = %s AND trigger_id = %s ORDER BY decided_at DESC LIMIT 20",
+            [profile, trigger],
+            "profile_id_trigger_id_decided",
+        ),
+        (
+            f"{events} profile_id = %s AND occurred_at BETWEEN %s AND %s ORDER BY occurred_at DESC LIMIT 100",
+            [profile, hour, now],
+            "profile_id_occurred_at",
+        ),
+        (
+            f"{events} name = %s AND occurred_at > %s ORDER BY occurred_at DESC LIMIT 100",
+            ["name7", hour],
+            "name_occurred_at",
+        ),
         (f"{executions} status = %s ORDER BY decided_at DESC LIMIT 20", ["failed"], "status_decided_at"),
         (f"{executions} status = 'pending' AND due_at <= now() LIMIT 5", [], "due_at"),
     ]
@@ -110,5 +119,7 @@ def test_identities_are_found_by_their_unique_index() -> None:
     send(*(incoming(customer_id=f"c{n}") for n in range(400)))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE profiles_identity")
-    found = plan("SELECT profile_id FROM profiles_identity WHERE kind = %s AND value = %s", ["customer", "c7"])
+    found = plan(
+        "SELECT profile_id FROM profiles_identity WHERE kind = %s AND value = %s", ["customer", "c7"]
+    )
     assert "identity_unique" in found

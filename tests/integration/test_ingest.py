@@ -114,7 +114,10 @@ def test_two_requests_with_the_same_ids_in_different_order_do_not_deadlock() -> 
 
 
 def test_many_first_events_of_one_customer_make_one_profile() -> None:
-    threads = [threading.Thread(target=lambda: (send(incoming(customer_id="new")), connection.close())) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: (send(incoming(customer_id="new")), connection.close()))
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -74,8 +74,10 @@ FAULTS = [
     ("accepted_events_are_stored", "DELETE FROM automation_event WHERE name = 'page_view'"),
     (
         "waiting_events_are_young",
-        "INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at, accepted_at, due_at,"
-        " is_state) SELECT id, profile_id, 1, 0, occurred_at, now() - interval '1 hour', now() - interval '1 hour',"
+        "INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at,"
+        " accepted_at, due_at,"
+        " is_state) SELECT id, profile_id, 1, 0, occurred_at, now() - interval '1 hour', now() -"
+        " interval '1 hour',"
         " false FROM automation_event WHERE name = 'page_view'",
     ),
     (
@@ -85,15 +87,18 @@ FAULTS = [
     ),
     (
         "quarantine_is_settled",
-        "INSERT INTO automation_quarantinedevent (event_id, profile_id, occurred_at, lane, error_class, traceback,"
+        "INSERT INTO automation_quarantinedevent (event_id, profile_id, occurred_at, lane,"
+        " error_class, traceback,"
         " code_version, data_failures, worker_deaths, state, note, created_at)"
         " VALUES (1, 1, now(), 1, 'E', '', '1', 5, 0, 'held', '', now() - interval '8 days')",
     ),
     ("executions_have_keys", f"DELETE FROM automation_executionkey WHERE execution_id = {FIRED}"),
     (
         "executions_are_unique",
-        "INSERT INTO automation_execution (trigger_id, version_id, profile_id, event_id, event_name, event_at,"
-        " accepted_at, decided_at, lane, status, reason, dedupe_key) SELECT trigger_id, version_id, profile_id,"
+        "INSERT INTO automation_execution (trigger_id, version_id, profile_id, event_id,"
+        " event_name, event_at,"
+        " accepted_at, decided_at, lane, status, reason, dedupe_key) SELECT trigger_id,"
+        " version_id, profile_id,"
         " event_id, event_name, event_at, accepted_at, decided_at, lane, status, reason, dedupe_key"
         " FROM automation_execution WHERE status = 'suppressed'",
     ),
@@ -111,7 +116,8 @@ FAULTS = [
     ),
     (
         "pending_will_go_on",
-        "UPDATE automation_execution SET status = 'pending', waiting = 'delay', due_at = now() - interval '1 day',"
+        "UPDATE automation_execution SET status = 'pending', waiting = 'delay', due_at = now() -"
+        " interval '1 day',"
         " reason = '' WHERE status = 'suppressed'",
     ),
     (
@@ -126,7 +132,8 @@ FAULTS = [
     ("deliveries_have_executions", f"DELETE FROM automation_execution WHERE id = {FIRED}"),
     (
         "due_deliveries_go_out",
-        "UPDATE automation_delivery SET status = 'pending', due_at = now() - interval '2 hours' WHERE action_index = 1",
+        "UPDATE automation_delivery SET status = 'pending', due_at = now() - interval '2 hours'"
+        " WHERE action_index = 1",
     ),
     (
         "due_deliveries_go_out",
@@ -139,13 +146,15 @@ FAULTS = [
     ),
     (
         "caps_hold",
-        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id, execution_id,"
+        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id,"
+        " execution_id,"
         " reserved_at) SELECT profile_id, channel, message_class, trigger_id, execution_id,"
         " reserved_at - interval '23 hours' FROM automation_sendreservation",
     ),
     (
         "reservations_have_executions",
-        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id, execution_id,"
+        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id,"
+        " execution_id,"
         " reserved_at) VALUES (1, 'email', 'transactional', 1, 999999, now())",
     ),
     ("marketing_mail_was_reserved", "DELETE FROM automation_sendreservation"),
@@ -185,7 +194,8 @@ def test_a_missing_unique_key_is_noticed() -> None:
 def test_two_messages_a_day_apart_keep_the_cap() -> None:
     """R-033: the window is half open: after exactly 24 hours the slot is free."""
     sql(
-        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id, execution_id,"
+        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id,"
+        " execution_id,"
         " reserved_at) SELECT profile_id, channel, message_class, trigger_id, execution_id,"
         " reserved_at - interval '24 hours' FROM automation_sendreservation"
     )
@@ -199,7 +209,8 @@ def test_the_cap_by_calendar_day_counts_days(settings: Any) -> None:
     assert "caps_hold" not in broken()
     sql("UPDATE profiles_profile SET time_zone = 'Not/AZone'")
     sql(
-        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id, execution_id,"
+        "INSERT INTO automation_sendreservation (profile_id, channel, message_class, trigger_id,"
+        " execution_id,"
         " reserved_at) SELECT profile_id, channel, message_class, trigger_id, execution_id, reserved_at"
         " FROM automation_sendreservation"
     )

@@ -205,7 +205,13 @@ def test_a_late_event_does_not_move_the_last_activity_back() -> None:
 def test_history_is_bounded_by_the_event_on_both_sides() -> None:
     """H-038, S-165: a late event does not see what came after it."""
     now = datetime.now(UTC)
-    counted = {"type": "event_count", "event_type": "product_view", "operator": "greater_than_or_equal", "value": 2, "timeframe_hours": 1}
+    counted = {
+        "type": "event_count",
+        "event_type": "product_view",
+        "operator": "greater_than_or_equal",
+        "value": 2,
+        "timeframe_hours": 1,
+    }
     make_trigger(conditions=[{"type": "event_match", "event_type": "add_to_cart"}, counted])
     send(
         incoming("product_view", at=now - timedelta(minutes=30)),
@@ -235,7 +241,9 @@ def test_what_did_not_match_is_counted_by_the_condition_that_stopped_it() -> Non
 def test_a_broken_condition_is_recorded_not_silently_unmatched() -> None:
     """H-034, H-047."""
     rule = {"field": "total_value", "operator": "greater_than", "value": 100}
-    make_trigger(conditions=[{"type": "event_match", "event_type": "cart_abandonment", "data_conditions": [rule]}])
+    make_trigger(
+        conditions=[{"type": "event_match", "event_type": "cart_abandonment", "data_conditions": [rule]}]
+    )
     send(incoming(data={"total_value": ["a", "list"]}))
     decide_all()
     assert outcomes() == [("suppressed", "broken_condition")]
@@ -306,8 +314,18 @@ def test_the_batch_costs_the_same_number_of_statements_whatever_its_size(
 ) -> None:
     """H-048: no query per event."""
     make_trigger(actions=[EMAIL])
-    make_trigger(conditions=[{"type": "event_match", "event_type": "cart_abandonment"}, {
-        "type": "event_count", "event_type": "cart_abandonment", "operator": "greater_than_or_equal", "value": 1, "timeframe_hours": 24}])
+    make_trigger(
+        conditions=[
+            {"type": "event_match", "event_type": "cart_abandonment"},
+            {
+                "type": "event_count",
+                "event_type": "cart_abandonment",
+                "operator": "greater_than_or_equal",
+                "value": 1,
+                "timeframe_hours": 24,
+            },
+        ]
+    )
     send(*(event for n in range(100) for event in (*known(f"c{n}"), incoming(customer_id=f"c{n}"))))
     while process.decide_next(Priority.HIGH, limit=500, worker="test"):
         pass

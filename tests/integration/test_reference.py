@@ -87,10 +87,22 @@ def profile_hashes() -> dict[str, str]:
     for profile in Profile.objects.order_by("customer_id"):
         known_values = {
             field: plain(getattr(profile, field))
-            for field in ("traits", "behavioral_patterns", "lifetime_value", "orders_count", "engagement_value",
-                          "engagement_at", "last_activity", "first_seen", "behavior_segment", "email")
+            for field in (
+                "traits",
+                "behavioral_patterns",
+                "lifetime_value",
+                "orders_count",
+                "engagement_value",
+                "engagement_at",
+                "last_activity",
+                "first_seen",
+                "behavior_segment",
+                "email",
+            )
         }
-        hashes[profile.customer_id] = hashlib.sha256(json.dumps(known_values, sort_keys=True).encode()).hexdigest()
+        hashes[profile.customer_id] = hashlib.sha256(
+            json.dumps(known_values, sort_keys=True).encode()
+        ).hexdigest()
     return hashes
 
 
@@ -99,8 +111,10 @@ def wipe() -> None:
     for model in (Execution, SendReservation, TriggerState, MessageKey, QueuedEvent, Event):
         model.objects.all().delete()
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM automation_delivery; DELETE FROM automation_executionkey;"
-                       "DELETE FROM automation_task; DELETE FROM automation_tally; DELETE FROM automation_misssample")
+        cursor.execute(
+            "DELETE FROM automation_delivery; DELETE FROM automation_executionkey;"
+            "DELETE FROM automation_task; DELETE FROM automation_tally; DELETE FROM automation_misssample"
+        )
     Profile.objects.all().delete()
 
 

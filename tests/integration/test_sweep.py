@@ -143,7 +143,9 @@ def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
     assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 3
 
 
-def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(bells: list[Any], settings: Any) -> None:
+def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(
+    bells: list[Any], settings: Any
+) -> None:
     """H-047, S-097: broken is never `no match`; a person sees where it broke."""
     settings.BROKEN_LIMIT = 3
     rule = {"field": "total_value", "operator": "greater_than", "value": 100}
@@ -165,7 +167,9 @@ def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(bell
     assert trigger.mode == "live"
 
 
-def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
     """R-035, S-057: a flood of urgent events cannot starve the low lane."""
     from automation.pipeline import drain
 
@@ -178,7 +182,9 @@ def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(monkeypatch: pytes
         served.append(lane)
         return 1 if next(waiting, False) else 0
 
-    QueuedEvent.objects.filter(event_id=QueuedEvent.objects.first().event_id).update(lane=int(Priority.CRITICAL))  # type: ignore[union-attr]
+    QueuedEvent.objects.filter(event_id=QueuedEvent.objects.first().event_id).update(
+        lane=int(Priority.CRITICAL)
+    )  # type: ignore[union-attr]
     monkeypatch.setattr(drain.process, "decide_next", serve)
     drain.events("low")
     share = served[:40].count(Priority.LOW) / 40
