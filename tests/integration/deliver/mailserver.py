@@ -56,6 +56,7 @@ class Scripted:
         self.script = script
         self.commands: list[str] = []
         self.bodies = 0
+        self.drop_after = 0  # Hang up after so many messages of a connection; 0: never.
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self._stop = threading.Event()
@@ -80,6 +81,7 @@ class Scripted:
 
     def _talk(self, connection: socket.socket) -> None:
         stream = connection.makefile("rb")
+        taken = 0
         if not self._answer(connection, "connect", "220 ready"):
             return
         for line in stream:
@@ -93,7 +95,8 @@ class Scripted:
                     if part == b".\r\n":
                         break
                 self.bodies += 1
-                if not self._answer(connection, "body", "250 kept"):
+                taken += 1
+                if not self._answer(connection, "body", "250 kept") or taken == self.drop_after:
                     return
 
     def _answer(self, connection: socket.socket, step: str, usual: str) -> bool:
