@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def fresh_process(settings: Any, tmp_path: Path) -> None:
-    """No key, bucket or look at the queue of the test before; whitenoise need not warn of a missing folder."""
+    """Nothing known from the test before; and whitenoise need not warn of a missing folder."""
     settings.STATIC_ROOT = tmp_path
     from automation.api import keys, pressure, throttle
 

@@ -26,7 +26,7 @@ class Shop:
         raw = body if isinstance(body, bytes) else jsonlib.dumps(body).encode()
         kind = headers.pop("content_type", "application/json")
         headers.setdefault("HTTP_AUTHORIZATION", f"Bearer {self.token}")
-        return self.client.post(path, raw, content_type=kind, **headers)  # type: ignore[arg-type]
+        return self.client.generic("POST", path, raw, content_type=kind, **headers)  # type: ignore[arg-type]
 
     def get(self, path: str) -> Any:
         return self.client.get(path, HTTP_AUTHORIZATION=f"Bearer {self.token}")
