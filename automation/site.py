@@ -50,6 +50,19 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 
+# What a member of staff calls it, where that differs from the model's name.
+NAMES: dict[str, str] = {
+    "profiles.Profile": "Customers",
+    "profiles.AddressSuppression": "Suppression list",
+    "automation.Execution": "Decisions",
+    "automation.MissSample": "Events that did not match",
+    "automation.WriteKey": "API keys",
+    "automation.QuarantinedEvent": "Quarantine",
+    "automation.QueuedEvent": "Queue",
+    "automation.Heartbeat": "Workers",
+    "automation.Tally": "Counters",
+}
+
 
 class BeckonAdminSite(admin.AdminSite):
     """Stock Django admin with another order."""
@@ -66,7 +79,8 @@ class BeckonAdminSite(admin.AdminSite):
         found: dict[str, Any] = {}
         for app in apps:
             for entry in app["models"]:
-                found[entry["model"]._meta.label] = entry
+                label = entry["model"]._meta.label
+                found[label] = {**entry, "name": NAMES.get(label, entry["name"])}
         listed = []
         for title, labels in GROUPS:
             entries = [found.pop(label) for label in labels if label in found]

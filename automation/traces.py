@@ -86,7 +86,7 @@ def lines(document: Mapping[str, Any], trace: Any) -> list[Line]:
         Line(
             pointer=pointer,
             text=said.get(pointer, pointer),
-            depth=pointer.count("/") // 2 - 1,
+            depth=(pointer.count("/") - 1) // 2,
             result=str(line.get("result", "")),
             seen=seen(line["seen"]) if "seen" in line else "",
             reason=str(line.get("reason", "")),
@@ -119,11 +119,20 @@ def seen(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')}: {seen(item)}" for key, item in value.items())
+        said = {str(key).replace("_", " "): item for key, item in value.items() if item not in ("", None)}
+        return ", ".join(f"{key}: {seen(item)}" for key, item in said.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(seen(item) for item in value) or "an empty list"
-    return str(value)
+    return (
+        f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e6 else str(value)
+    )
 
 
-def _order(pointer: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in pointer.split("/")]
+def _order(pointer: str) -> list[tuple[int, int, str]]:
+    """As the document reads: by number in lists, single values before lists."""
+    parts = pointer.split("/")
+    last = len(parts) - 1
+    return [
+        (int(part), 0, "") if part.isdecimal() else (-1, int(index < last), part)
+        for index, part in enumerate(parts)
+    ]

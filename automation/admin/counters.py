@@ -44,6 +44,7 @@ class KindFilter(KnownValuesFilter):
 
 @admin.register(Tally)
 class TallyAdmin(ReadOnly, KeysetAdmin):
+    list_title = "Counters"
     list_display = ("hour", "kind", "shown_lane", "trigger_id", "label", "count")
     list_filter = (KindFilter, recent("hour"))
     ordering = ("-pk",)
@@ -57,6 +58,7 @@ class TallyAdmin(ReadOnly, KeysetAdmin):
 class MissSampleAdmin(ReadOnly, KeysetAdmin):
     """A bounded sample of events that a trigger listened to and did not match."""
 
+    list_title = "Events that did not match"
     list_display = ("at", "trigger_id", "event", "customer", "pointer", "is_broken", "seen")
     list_filter = ("is_broken", recent("at"))
     search_fields = ("trigger_id",)

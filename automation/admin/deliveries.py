@@ -26,7 +26,7 @@ from profiles.admin.parts import pretty
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_display = (
-        "created_at",
+        "created",
         "shown_status",
         "reason",
         "action_type",
@@ -35,9 +35,9 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         "customer",
         "masked_address",
         "tries",
-        "finished_at",
+        "finished",
     )
-    list_display_links = ("created_at", "shown_status")
+    list_display_links = ("created", "shown_status")
     list_filter = ("status", recent("created_at"), "lane", "trigger")
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
@@ -108,6 +108,14 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
             self.message_user(request, f"{left} left as they are: they are not uncertain.", messages.WARNING)
         if settled:
             self.message_user(request, f"{len(settled)} settled.", messages.SUCCESS)
+
+    @admin.display(description="made")
+    def created(self, row: Delivery) -> str:
+        return links.clock(row.created_at)
+
+    @admin.display(description="finished")
+    def finished(self, row: Delivery) -> str:
+        return links.clock(row.finished_at)
 
     @admin.display(description="status")
     def shown_status(self, row: Delivery) -> SafeString:

@@ -55,8 +55,9 @@ def by_message_id(message_id: str) -> list[int]:
 
 @admin.register(Event)
 class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
-    list_display = ("occurred_at", "name", "customer", "source", "flags", "id")
-    list_display_links = ("occurred_at", "name")
+    page_title = "Event"
+    list_display = ("occurred", "name", "customer", "source", "flags", "id")
+    list_display_links = ("occurred", "name")
     list_filter = (EventNameFilter, recent("occurred_at"), "is_late", "is_import")
     list_select_related = ("profile",)
     search_fields = ("message_id",)
@@ -118,6 +119,10 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
     def customer(self, event: Event) -> SafeString:
         return links.anchor("profiles.profile", event.profile_id, event.profile)
 
+    @admin.display(description="happened")
+    def occurred(self, event: Event) -> str:
+        return links.clock(event.occurred_at)
+
     @admin.display(description="notes")
     def flags(self, event: Event) -> str:
         notes = {"late": event.is_late, "imported": event.is_import, "clock was ahead": event.is_skewed}
@@ -134,6 +139,7 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
 
 @admin.register(QueuedEvent)
 class QueuedEventAdmin(ReadOnly, KeysetAdmin):
+    list_title = "Queue"
     list_display = ("event", "lane", "accepted_at", "due_at", "data_failures", "worker_deaths")
     list_filter = ("lane",)
     search_fields = ("event_id",)
@@ -162,6 +168,7 @@ class NoteForm(ActionForm):
 class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
     """Events that failed too often. Actions settle them; the rows themselves are not edited."""
 
+    list_title = "Quarantine"
     list_display = (
         "created_at",
         "event",

@@ -20,7 +20,7 @@ from profiles.admin.parts import Part, WithParts
 
 STATUSES = {
     ExecutionStatus.PENDING: "Waits",
-    ExecutionStatus.PROCESSING: "Being carried out",
+    ExecutionStatus.PROCESSING: "Under way",
     ExecutionStatus.TRIGGERED: "Fired",
     ExecutionStatus.SUPPRESSED: "Held back",
     ExecutionStatus.FAILED: "Failed",
@@ -49,34 +49,63 @@ class ReasonFilter(KnownValuesFilter):
 
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
+    list_title, page_title = "Decisions", "Decision"
     list_display = (
-        "decided_at",
+        "decided",
         "outcome",
         "shown_reason",
         "trigger",
         "customer",
-        "event_name",
+        "answered",
         "times",
         "id",
     )
-    list_display_links = ("decided_at", "outcome")
+    list_display_links = ("decided", "outcome")
     list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), "trigger")
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
     search_help_text = "The exact customer id or the decision's id."
-    fields = (
-        ("outcome", "shown_reason"),
-        ("trigger", "version"),
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("outcome", "shown_reason"),
+                    ("trigger", "version"),
+                    ("customer", "event"),
+                    ("decided", "due"),
+                    ("times", "last_time"),
+                )
+            },
+        ),
+        (
+            "Details",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    ("happened", "accepted"),
+                    ("started", "ended"),
+                    ("waiting", "lane"),
+                    ("dedupe_key", "id"),
+                    "error",
+                ),
+            },
+        ),
+    )
+    readonly_fields = (
+        "outcome",
+        "shown_reason",
         "customer",
         "event",
-        ("event_at", "accepted_at"),
-        ("decided_at", "due_at", "waiting"),
-        ("started_at", "processed_at"),
-        ("times", "last_held_at"),
-        "dedupe_key",
-        "error",
+        "times",
+        "decided",
+        "due",
+        "last_time",
+        "happened",
+        "accepted",
+        "started",
+        "ended",
     )
-    readonly_fields = ("outcome", "shown_reason", "customer", "event", "times")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
@@ -115,6 +144,38 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
             "automation.event", execution.event_id, f"{execution.event_name} {execution.event_id}"
         )
 
+    @admin.display(description="event")
+    def answered(self, execution: Execution) -> str:
+        return execution.event_name.replace("_", " ")
+
     @admin.display(description="times")
     def times(self, execution: Execution) -> str:
         return f"{execution.held_count:,}"
+
+    @admin.display(description="decided")
+    def decided(self, execution: Execution) -> str:
+        return links.clock(execution.decided_at)
+
+    @admin.display(description="acts or is judged again")
+    def due(self, execution: Execution) -> str:
+        return links.clock(execution.due_at)
+
+    @admin.display(description="last time")
+    def last_time(self, execution: Execution) -> str:
+        return links.clock(execution.last_held_at)
+
+    @admin.display(description="event happened")
+    def happened(self, execution: Execution) -> str:
+        return links.clock(execution.event_at)
+
+    @admin.display(description="event accepted")
+    def accepted(self, execution: Execution) -> str:
+        return links.clock(execution.accepted_at)
+
+    @admin.display(description="first action began")
+    def started(self, execution: Execution) -> str:
+        return links.clock(execution.started_at)
+
+    @admin.display(description="last action ended")
+    def ended(self, execution: Execution) -> str:
+        return links.clock(execution.processed_at)

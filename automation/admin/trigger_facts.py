@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from automation.models import Tally
@@ -39,21 +39,16 @@ def lately(trigger_ids: Collection[int], span: timedelta = timedelta(hours=24)) 
     return found
 
 
-def missed(trigger_id: int, span: timedelta = timedelta(hours=24)) -> tuple[int, Counter[tuple[str, str]]]:
-    """(events it was asked about, how often it failed by (kind, pointer) of the first failing condition)."""
+def missed(trigger_id: int, span: timedelta = timedelta(hours=24)) -> Counter[tuple[str, str]]:
+    """How often it did not match, by (missed or broken, pointer of the first failing condition)."""
     rows = (
         Tally.objects.filter(
-            Q(kind__in=["evaluated", "missed", "broken"]),
-            hour__gt=timezone.now() - span,
-            trigger_id=trigger_id,
+            kind__in=["missed", "broken"], hour__gt=timezone.now() - span, trigger_id=trigger_id
         )
         .values_list("kind", "label")
         .annotate(total=Sum("count"))
     )
-    evaluated, first_failing = 0, Counter[tuple[str, str]]()
+    first_failing = Counter[tuple[str, str]]()
     for kind, label, total in rows:
-        if kind == "evaluated":
-            evaluated += total
-        else:
-            first_failing[kind, label] += total
-    return evaluated, first_failing
+        first_failing[kind, label] += total
+    return first_failing

@@ -45,6 +45,24 @@ CLASSES = (
 )
 LOSING = (("suppress", "Held back"), ("defer", "Tried again when the slot is free"))
 MAX_TEXT = 200_000
+KEY_ORDER = (
+    "type",
+    "kind",
+    "pattern_type",
+    "time_condition_type",
+    "event_type",
+    "event_name",
+    "attribute",
+    "field",
+    "over",
+    "operator",
+    "value",
+    "template_id",
+    "segment",
+    "url",
+    "data_conditions",
+    "conditions",
+)
 
 
 class DocumentField(forms.JSONField):
@@ -68,16 +86,28 @@ class DocumentField(forms.JSONField):
     def prepare_value(self, value: Any) -> str:
         if isinstance(value, str):
             return value
-        return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+        return "" if value in (None, {}, []) else json.dumps(_ordered(value), indent=2, ensure_ascii=False)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return data  # Whatever was typed comes back as it was typed.
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
-            return bool(self.to_python(data) != initial)
+            return bool((self.to_python(data) or None) != (initial or None))
         except ValidationError:
             return True
+
+
+def _ordered(value: Any) -> Any:
+    """The same, its keys in the order in which one says them; PostgreSQL does not keep theirs."""
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ranks = {key: rank for rank, key in enumerate(KEY_ORDER)}
+    return {
+        key: _ordered(value[key]) for key in sorted(value, key=lambda key: (ranks.get(key, len(ranks)), key))
+    }
 
 
 def _where(text: str) -> str:
@@ -161,6 +191,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
             "value",
             "goal",
         )
+        widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         labels = {
             "recheck": "Judge again before it acts",
             "cooldown_minutes": "Rest per customer (minutes)",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -21,10 +22,12 @@ from automation.engine.conditions import CONDITIONS
 from automation.engine.types import Mode, Verdict
 from automation.models import Trigger
 from automation.pipeline import publish
+from profiles.admin.lists import Titled
 from profiles.admin.parts import Cell, Part, Row, WithParts
 
 SENTENCE_SHOWN = 140
 VERSIONS_SHOWN = 20
+_OUTCOMES = {"fired": "Fired", "suppressed": "Held back", "waiting": "Waits"}
 _WORDS = {str(mode): text.partition(" – ")[0] for mode, text in MODES} | {Mode.ARCHIVED.value: "Archived"}
 
 
@@ -48,7 +51,7 @@ class ModeFilter(admin.SimpleListFilter):
         return queryset.exclude(mode=Mode.ARCHIVED)
 
 
-class TriggerChangeList(ChangeList):
+class TriggerChangeList(Titled):
     """Adds what each trigger of the page did in the last day, with one query."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -65,13 +68,14 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
     """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused."""
 
     form = TriggerForm
-    list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held", "updated_at")
+    list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held")
     list_filter = (ModeFilter, "priority", "message_class", "type")
     list_per_page = 50
     search_fields = ("name", "key")
     ordering = ("name",)
     show_full_result_count = False
-    save_on_top = False
+    show_facets = ShowFacets.NEVER
+    list_max_show_all = 0
     actions = ("go_live", "go_shadow", "pause", "archive", "restore")
 
     # --- The form
@@ -260,7 +264,7 @@ def _decisions(trigger: Trigger) -> Part:
     rows = [
         Row(
             (
-                Cell(label.partition(":")[0]),
+                Cell(_OUTCOMES.get(label.partition(":")[0], label)),
                 Cell(label.partition(":")[2].replace("_", " ")),
                 Cell(f"{count:,}", css="beckon-number"),
             )
@@ -281,7 +285,7 @@ def _decisions(trigger: Trigger) -> Part:
 
 
 def _misses(trigger: Trigger) -> Part:
-    evaluated, counts = trigger_facts.missed(trigger.pk)
+    counts = trigger_facts.missed(trigger.pk)
     version = trigger.current_version
     said = wording.places(version.definition) if version else {}
     rows = [
@@ -300,7 +304,7 @@ def _misses(trigger: Trigger) -> Part:
         "Why it did not fire",
         ("Result", "First condition that failed", "Place", "Times"),
         rows,
-        note=f"{evaluated:,} events were looked at in the last 24 hours.",
+        note="Events of the last 24 hours that it listened to and did not answer.",
         links=(Cell("A sample of these events", links.listing("automation.misssample", q=trigger.pk)),),
     )
 

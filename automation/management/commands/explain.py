@@ -67,7 +67,6 @@ def _text(one: Explanation) -> str:
         out += ["", "  Actions"]
         for action in one.actions:
             why = " ".join(filter(None, (action.reason, action.error)))
-            out.append(
-                f"  {action.type} by {action.channel}: {action.status}, {action.tries} tries  {why}".rstrip()
-            )
+            tries = f"{action.tries} {'try' if action.tries == 1 else 'tries'}"
+            out.append(f"  {action.type} by {action.channel}: {action.status}, {tries}  {why}".rstrip())
     return "\n".join(out)

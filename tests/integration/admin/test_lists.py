@@ -160,9 +160,17 @@ def test_decisions_are_filtered_by_outcome_and_reason(root: Client) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["automation.event", "automation.execution", "automation.delivery", "automation.tally", "automation.queuedevent",
-     "automation.quarantinedevent", "automation.triggerversion", "automation.sendreservation"],
-)  # fmt: skip
+    [
+        "automation.event",
+        "automation.execution",
+        "automation.delivery",
+        "automation.tally",
+        "automation.queuedevent",
+        "automation.quarantinedevent",
+        "automation.triggerversion",
+        "automation.sendreservation",
+    ],
+)
 def test_what_happened_cannot_be_edited_even_by_a_superuser(root: Client, model: str) -> None:
     """S-001: neither added, changed nor deleted; the action that deletes is not offered."""
     by = rows.trigger()

@@ -271,3 +271,17 @@ def test_the_page_shows_why_it_did_not_fire(root: Client) -> None:
     text = root.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
     assert "77" in text
     assert "could not be checked" in text
+
+
+def test_who_may_only_look_sees_the_trigger(sign_in: SignIn) -> None:
+    """S-008: an analyst, and anybody for an archived trigger; there is nothing to save."""
+    trigger = rows.trigger()
+    page = reverse("admin:automation_trigger_change", args=[trigger.pk])
+    analyst = sign_in("Analyst").get(page)
+    assert analyst.status_code == 200
+    assert "total value is more than 50" in analyst.content.decode()
+    assert 'name="_save"' not in analyst.content.decode()
+    publish.set_mode(trigger.pk, Mode.ARCHIVED, by=None)
+    marketer = sign_in("Marketer").get(page)
+    assert marketer.status_code == 200
+    assert 'name="_save"' not in marketer.content.decode()
