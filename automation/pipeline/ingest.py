@@ -21,6 +21,8 @@ from automation.models.events import SHARDS
 from automation.pipeline import index, merge
 from profiles import services
 
+ALIAS = "alias"  # `previous_id` in its context is the same person as `customer_id`.
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -94,9 +96,10 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
     ids = [item.message_id or str(uuid7()) for item in items]
     first = {message_id: index for index, message_id in reversed(list(enumerate(ids)))}
     lanes = index.lanes({item.name for item in items})
-    profile_ids = services.resolve(
-        [services.Subject(i.customer_id, i.anonymous_id) for i in items], join=merge.join
-    )
+    profile_ids = services.resolve([_subject(item) for item in items], join=merge.join)
+    for item in items:
+        if item.name == ALIAS and item.customer_id:
+            merge.alias(str(item.context.get("previous_id", "")), item.customer_id)
     rows = [_row(items[i], ids[i], profile_ids[i], lanes[items[i].name]) for i in sorted(first.values())]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": source})
@@ -117,6 +120,12 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
         else _repeated(message_id, item.body_hash, *known[message_id])
         for index, (item, message_id) in enumerate(zip(items, ids, strict=True))
     ]
+
+
+def _subject(item: Incoming) -> services.Subject:
+    """Whom the event is about; an alias ties the former id to the customer."""
+    former = item.context.get("previous_id") if item.name == ALIAS else None
+    return services.Subject(item.customer_id, str(former) if former else item.anonymous_id)
 
 
 def _repeated(message_id: str, body_hash: bytes, event_id: int, known_hash: bytes) -> Accepted:

@@ -158,6 +158,21 @@ def test_a_known_customer_never_joins_another_without_an_alias() -> None:
     assert Profile.objects.filter(merged_into=None).count() == 2
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_alias_joins_the_former_id_even_a_known_customers(is_known: bool) -> None:
+    """engine.md §1: known customers are joined only by an explicit alias; twice is once."""
+    former = ("old", None) if is_known else (None, "old")
+    send(incoming("page_view", former[0], anonymous_id=former[1]))
+    for _ in range(2):
+        send(incoming("alias", "alice", context={"previous_id": "old"}))
+    send(incoming("page_view", former[0], anonymous_id=former[1]))
+    decide_all()
+    alice = Profile.objects.get(customer_id="alice")
+    assert Profile.objects.filter(merged_into=None).get() == alice
+    assert alice.events.count() == 4
+    assert alice.behavioral_patterns["events"]["page_view"][0] == 2
+
+
 def test_events_of_any_month_find_a_partition() -> None:
     """S-101: monthly partitions, and a default for what is older or newer than all of them."""
     now = datetime.now(UTC)
