@@ -34,7 +34,10 @@ _SOURCES: tuple[tuple[str, str], ...] = (
         f"SELECT * FROM automation_sendreservation WHERE execution_id IN ({_OF_EVENTS})",
     ),
 )
-_PROFILES = "SELECT * FROM profiles_profile WHERE id IN (SELECT profile_id FROM automation_event WHERE id = ANY(%(ids)s))"
+_PROFILES = (
+    "SELECT * FROM profiles_profile WHERE id IN"
+    " (SELECT profile_id FROM automation_event WHERE id = ANY(%(ids)s))"
+)
 # Written by the pipeline; names, consent and the like are not.
 _PROFILE_COLUMNS = (
     "email, phone, first_name, last_name, locale, time_zone, time_zone_source, last_activity, first_seen,"

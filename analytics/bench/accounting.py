@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from analytics.bench.errors import AccountError
 from analytics.bench.reference import Reference
 from analytics.bench.workload import Item, Moments
 
@@ -25,10 +26,6 @@ _HELD = """
 SELECT t.key, sum(x.held_count)::bigint FROM automation_execution x JOIN automation_trigger t ON t.id = x.trigger_id
 WHERE x.status = 'suppressed' GROUP BY t.key
 """
-
-
-class AccountError(AssertionError):
-    """Something is missing, was done twice, or was decided differently; the figures of the run are void."""
 
 
 def waiting(cursor: Any) -> bool:
@@ -59,7 +56,10 @@ def settle(cursor: Any, sent: Sequence[Sent], reference: Reference) -> None:
     numbers = {
         "left in the queue": ("SELECT count(*) FROM automation_queuedevent", 0),
         "in quarantine": ("SELECT count(*) FROM automation_quarantinedevent", 0),
-        "decided": ("SELECT coalesce(sum(count), 0) FROM automation_tally WHERE kind = 'events'", reference.events),
+        "decided": (
+            "SELECT coalesce(sum(count), 0) FROM automation_tally WHERE kind = 'events'",
+            reference.events,
+        ),
         "in the outbox": ("SELECT count(DISTINCT execution_id) FROM automation_delivery", reference.fired),
         "outbox rows": ("SELECT count(*) FROM automation_delivery", reference.fired),
     }

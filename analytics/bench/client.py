@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from analytics.bench.errors import AnswerError, BenchError
+
 TIMEOUT = 60.0
-
-
-class AnswerError(AssertionError):
-    """An answer was not 2xx, or did not accept what it was sent; the figures of the run are void."""
 
 
 def request(url: str, body: bytes, token: str = "") -> bytes:
@@ -58,7 +56,11 @@ class Connection:
             received += self._more(connected)
         head = received[:end].lower()
         status = int(received.split(b" ", 2)[1])
-        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]) if b"content-length:" in head else 0
+        length = (
+            int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+            if b"content-length:" in head
+            else 0
+        )
         body = [received[end + 4 :]]
         missing = length - len(body[0])
         while missing > 0:
@@ -110,7 +112,7 @@ def send_all(url: str, requests: Sequence[Sequence[bytes]], *, keep_answers: boo
                 statuses[status] += 1
                 if keep_answers:
                     answers.append(answer)
-        except (OSError, AnswerError) as error:
+        except (OSError, BenchError) as error:
             sent.errors.append(error)
         finally:
             connection.close()

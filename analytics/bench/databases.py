@@ -9,12 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
+from analytics.bench.errors import UnsafeError
+
 PREFIX = "beckon_bench_"
 TEMPLATE = "template"
-
-
-class UnsafeError(RuntimeError):
-    """The server or the driver is not what the figures are said to be measured with."""
 
 
 class Databases:
@@ -56,7 +54,13 @@ class Databases:
         """The server's version and settings that matter. Raises UnsafeError when commits may be lost."""
         with connected(self._url) as cursor:
             found = {}
-            for name in ("server_version", "fsync", "synchronous_commit", "shared_buffers", "full_page_writes"):
+            for name in (
+                "server_version",
+                "fsync",
+                "synchronous_commit",
+                "shared_buffers",
+                "full_page_writes",
+            ):
                 cursor.execute(f"SHOW {name}")
                 found[name] = cursor.fetchone()[0]
         if found["fsync"] != "on" or found["synchronous_commit"] != "on":

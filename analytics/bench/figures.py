@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -46,7 +46,7 @@ class Figures:
         self.detail[key] = summary(values, **more)
         self.values[key] = self.detail[key]["median"]
 
-    def put_each(self, key: str, values: dict[str, Sequence[float]], **more: Any) -> None:
+    def put_each(self, key: str, values: Mapping[str, Sequence[float]], **more: Any) -> None:
         """The medians of several sizes, under one key."""
         self.detail[key] = {size: summary(found, **more) for size, found in values.items()}
         self.values[key] = {size: found["median"] for size, found in self.detail[key].items()}

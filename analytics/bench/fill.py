@@ -42,6 +42,10 @@ SELECT nextval('automation_event_id_seq'), 'past-' || n, 1 + n %% %(customers)s,
   'session_' || n %% 9973, 'website', %(end)s - n * %(step)s, %(end)s - n * %(step)s, '', false, false, false
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 """
+_PAST_KEYS = """
+INSERT INTO automation_messagekey (source, message_id, event_id, body_hash, created_at)
+SELECT 'bench', message_id, id, decode(md5(message_id), 'hex'), received_at FROM automation_event
+"""
 _CONTEXT = b'{"device":{"type":"desktop","os":"Windows","browser":"Chrome"},"page_url":"https://example.com/checkout"}'
 
 
@@ -72,7 +76,9 @@ def typical_patterns() -> bytes:
     state: Any = EMPTY
     for item in stream.items():
         at = when.at(item.number)
-        event = Event(item.number, when.message_id(item.number), item.name, 1, at, at, item.data, session_id="s")
+        event = Event(
+            item.number, when.message_id(item.number), item.name, 1, at, at, item.data, session_id="s"
+        )
         state = apply(state, event)
     return msgspec.json.encode(state["patterns"])
 
@@ -102,7 +108,21 @@ def past_events(cursor: Any, count: int, customers_count: int) -> None:
             _past_month(cursor, start, {**values, "first": until, "last": last})
             until = last + 1
         start = month_start(start, -1)
+    _past_keys(cursor)
     cursor.execute("ANALYZE automation_event")
+
+
+def _past_keys(cursor: Any) -> None:
+    """The message keys of the past, with their unique index built once."""
+    cursor.execute(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'automation_messagekey'::regclass AND contype = 'p'"
+    )
+    name, definition = cursor.fetchone()
+    cursor.execute(f"ALTER TABLE automation_messagekey DROP CONSTRAINT {name}")
+    cursor.execute(_PAST_KEYS)
+    cursor.execute(f"ALTER TABLE automation_messagekey ADD CONSTRAINT {name} {definition}")
+    cursor.execute("VACUUM (ANALYZE) automation_messagekey")
 
 
 def _past_month(cursor: Any, start: datetime, values: dict[str, Any]) -> None:

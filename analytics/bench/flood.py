@@ -19,16 +19,13 @@ from typing import Any, NamedTuple
 from analytics.bench import client
 from analytics.bench.accounting import Sent
 from analytics.bench.databases import connected
+from analytics.bench.errors import BenchError, FloodError
 from analytics.bench.workload import STEP, Item, Moments, Stream, batches, body, by_connection
 
 CONNECTIONS = 2
 CHUNK = 2_000
 BATCH = 500
 _WAITING = "SELECT lane, count(*) FROM automation_queuedevent WHERE lane IN (3, 4) GROUP BY lane"
-
-
-class FloodError(RuntimeError):
-    """The flood broke off or ran dry: what was measured under it was not under a flood."""
 
 
 def chunk(number: int, customers: int, first: datetime) -> tuple[list[Item], Moments]:
@@ -73,7 +70,7 @@ def main() -> None:
     """Send chunks until stdin ends."""
     job = json.loads(Path(sys.argv[1]).read_text())
     ending = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ending.set()), daemon=True).start()
+    threading.Thread(target=_await_end, args=(ending,), daemon=True).start()
     gauge = _Gauge(job["database_url"], job["least"], job["most"])
     first, number = datetime.fromisoformat(job["first"]), 0
     connections = [client.Connection(job["url"]) for _ in range(CONNECTIONS)]
@@ -91,7 +88,14 @@ def main() -> None:
     print(json.dumps({"chunks": number, "fewest": gauge.fewest}))
 
 
-def _send(connections: list[client.Connection], items: list[Item], when: Moments, job: Mapping[str, Any]) -> None:
+def _await_end(ending: threading.Event) -> None:
+    sys.stdin.read()
+    ending.set()
+
+
+def _send(
+    connections: list[client.Connection], items: list[Item], when: Moments, job: Mapping[str, Any]
+) -> None:
     failed: list[BaseException] = []
 
     def work(connection: client.Connection, mine: list[Item]) -> None:
@@ -100,7 +104,7 @@ def _send(connections: list[client.Connection], items: list[Item], when: Moments
                 status, answer = connection.send(client.request(job["url"], body(batch, when), job["token"]))
                 if status != 200 or f'"accepted":{len(batch)},'.encode() not in answer:
                     raise FloodError(f"{status} {answer[:200]!r}")
-        except (OSError, AssertionError, FloodError) as error:
+        except (OSError, BenchError) as error:
             failed.append(error)
 
     threads = [

@@ -18,6 +18,7 @@ import psycopg2
 
 from analytics.bench import client, fill
 from analytics.bench.databases import TEMPLATE, connected
+from analytics.bench.errors import PeerError
 from analytics.bench.product import wait_until
 from analytics.bench.reference import Reference
 from analytics.bench.shapes import documents
@@ -26,10 +27,6 @@ from analytics.bench.workload import Stream, by_connection, moments, wire
 from benchmarks import floor
 
 _runs = count(1)
-
-
-class PeerError(RuntimeError):
-    """A peer did not do what it is measured for."""
 
 
 class Floor:
@@ -86,7 +83,9 @@ class Naive:
             "NAIVE_BROKER_URL": site.broker_url,
         }
         job = _job(site, "naive", {"triggers": documents("spread", triggers), "customers": customers})
-        subprocess.run([sys.executable, "-m", "benchmarks.naive.fill", job], env=self._env, cwd=PROJECT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.naive.fill", job], env=self._env, cwd=PROJECT, check=True
+        )
         self._processes = [
             self._start("gunicorn", "benchmarks.naive.wsgi", f"--bind=127.0.0.1:{port}", "--worker-class=gthread",
                         "--workers=2", "--threads=8", "--log-level=warning", "--no-control-socket"),

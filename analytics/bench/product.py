@@ -13,6 +13,7 @@ import msgspec
 
 from analytics.bench import accounting, client, fill
 from analytics.bench.databases import connected
+from analytics.bench.errors import AnswerError, StuckError
 from analytics.bench.reference import Reference
 from analytics.bench.workload import Item, Moments, Stream, batches, body, by_connection, moments, wire
 
@@ -20,10 +21,6 @@ EVERY_LANE = "critical,high,medium,low,periodic"
 POLL = 0.005
 LONGEST = 300.0  # Seconds until a run that does not end is given up.
 _runs = count(1)
-
-
-class StuckError(RuntimeError):
-    """Events were accepted and not decided in time."""
 
 
 @dataclass(slots=True)
@@ -57,9 +54,7 @@ class Product:
 
     def pids(self, name: str) -> list[int]:
         """Main processes of the children whose names begin with `name`."""
-        return [
-            process.pid for child, process in self.supervisor.processes.items() if child.startswith(name)
-        ]
+        return [process.pid for child, process in self.supervisor.processes.items() if child.startswith(name)]
 
     def reset(self, customers: int) -> None:
         """Forget everything that happened."""
@@ -139,4 +134,4 @@ def _check_accepted(answers: Sequence[bytes], events: int, *, is_batch: bool) ->
         else sum(document["status"] == "accepted" for document in documents)
     )
     if accepted != events:
-        raise client.AnswerError(f"{accepted} of {events} events were accepted")
+        raise AnswerError(f"{accepted} of {events} events were accepted")

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 
-from analytics.bench.databases import UnsafeError
+from analytics.bench.errors import UnsafeError
 from analytics.bench.figures import Figures
 from analytics.bench.parts import PARTS
 from analytics.bench.parts.base import Session, Tell

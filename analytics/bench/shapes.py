@@ -32,9 +32,7 @@ def documents(shape: str, count: int) -> list[dict[str, Any]]:
 
 def probes() -> list[dict[str, Any]]:
     """One trigger for each lane whose latency is measured."""
-    return [
-        _trigger(f"probe-{lane}", [_event(name)], TASK, priority=lane) for lane, name in PROBES.items()
-    ]
+    return [_trigger(f"probe-{lane}", [_event(name)], TASK, priority=lane) for lane, name in PROBES.items()]
 
 
 def _core() -> list[dict[str, Any]]:
@@ -77,9 +75,7 @@ def _core() -> list[dict[str, Any]]:
         ),
         _trigger("big-item", [_event("add_to_cart", ("total_value", "greater_than", 150))], TASK),
         _trigger("back-to-find", [_event("login"), _sequence(search, login)], TASK),
-        _trigger(
-            "happy-review", [_event("review_posted", ("rating", "greater_than_or_equal", 4))], SEGMENT
-        ),
+        _trigger("happy-review", [_event("review_posted", ("rating", "greater_than_or_equal", 4))], SEGMENT),
         _trigger("urgent-ticket", [_event("support_ticket", ("level", "equals", "high"))], WEBHOOK),
         _trigger(
             "dear-wish",

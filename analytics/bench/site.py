@@ -19,6 +19,7 @@ from analytics.bench.reference import Reference
 from analytics.bench.station import Station
 
 PROJECT = Path(__file__).resolve().parents[2]
+FIRST_PORT = 18_000
 # Nobody sleeps in the benchmark, and nothing is mailed: the actions wait a day.
 QUIET = {"BECKON_QUIET_START": "00:00", "BECKON_QUIET_END": "00:00", "EMAIL_URL": "smtp://127.0.0.1:9"}
 
@@ -35,6 +36,7 @@ class Site:
     server_pids: Callable[[], list[int]] = list  # PostgreSQL, Redis and their keeper, when they are ours.
     databases: Databases = field(init=False)
     _secret: str = field(init=False, default_factory=lambda: secrets.token_urlsafe(50))
+    _tokens: dict[str, str] = field(init=False, default_factory=dict)
     _open: ExitStack = field(init=False, default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -69,12 +71,26 @@ class Site:
         """Call `close` when the run ends, however it ends."""
         self._open.callback(close)
 
+    def installed(self, shape: str, triggers: int, *, with_probes: bool = False) -> tuple[str, str]:
+        """(a database with these triggers to copy from, the token of a key in it); made once."""
+        name = f"{shape}_{triggers}{'_probes' if with_probes else ''}"
+        if name not in self._tokens:
+            self.databases.create(name, template=TEMPLATE)
+            station = Station(name, self.env(name))
+            try:
+                self._tokens[name] = station.ask(
+                    "install", shape=shape, triggers=triggers, with_probes=with_probes
+                )
+            finally:
+                station.close()
+        return name, self._tokens[name]
+
     def station(self, name: str, *, shape: str, triggers: int) -> Station:
         """A process with a database and triggers of its own, without customers."""
         self.databases.create(name, template=TEMPLATE)
         station = Station(name, self.env(name))
         self.until_the_end(station.close)
-        station.ask("setup", shape=shape, triggers=triggers)
+        station.ask("install", shape=shape, triggers=triggers)
         return station
 
     def product(
@@ -89,22 +105,18 @@ class Site:
         env: Mapping[str, str] | None = None,
     ) -> Product:
         """A Beckon with a database of its own, started and not yet awaited."""
-        self.databases.create(name, template=TEMPLATE)
-        installer = Station(name, self.env(name))
-        try:
-            token = installer.ask("setup", shape="spread", triggers=triggers, with_probes=with_probes)
-        finally:
-            installer.close()
-        with connected(self.databases.url(name)) as cursor:
+        template, token = self.installed("spread", triggers, with_probes=with_probes)
+        url = self.databases.create(name, template=template)
+        with connected(url) as cursor:
             fill.reset(cursor, customers)
         supervisor = self.supervisor(
             {**self.env(name), **(env or {})},
             base=self.base / name,
             workers=workers,
             beat=beat,
-            port=18_000 + len(self.databases.names) * 20,
+            port=FIRST_PORT + 20 * len(self.databases.names),
             migrate=False,
         )
         supervisor.start()
         self.until_the_end(supervisor.stop)
-        return Product(supervisor, self.databases.url(name), token, Reference("spread", triggers))
+        return Product(supervisor, url, token, Reference("spread", triggers))

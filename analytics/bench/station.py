@@ -13,9 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-
-class StationError(RuntimeError):
-    """A station could not do what it was asked to; the message says why."""
+from analytics.bench.errors import StationError
 
 
 class Station:

@@ -27,8 +27,8 @@ _reference: Reference | None = None
 _runs = 0
 
 
-def setup(shape: str, triggers: int, with_probes: bool = False) -> str:
-    """Install triggers; from here on this station's database is followed by a reference."""
+def prepare(shape: str, triggers: int, with_probes: bool = False) -> str:
+    """Install triggers; from here on this station's database is followed by a reference. Returns a key's token."""
     global _reference
     token = install(shape, triggers, with_probes=with_probes)
     _reference = Reference(shape, triggers)
@@ -52,12 +52,12 @@ def run(stream: dict[str, Any], accept_only: bool = False) -> dict[str, float]:
     told = Stream(**{**stream, "names": tuple(map(tuple, stream["names"]))})
     items = told.items()
     when = moments(f"s{_runs}", told.count, datetime.now(UTC))
-    arrived = [_incoming(item, when) for item in items]
+    arrived = [incoming(item, when) for item in items]
     index.current()
-    accepting = _seconds(lambda: _accept(arrived))
+    accepting = _seconds(lambda: accept(arrived))
     if accept_only:
         return {"accept": accepting, "events": len(items)}
-    deciding = _seconds(_decide)
+    deciding = _seconds(decide)
     with connection.cursor() as cursor:
         accounting.settle(cursor, [(items, when)], _reference)
     return {"accept": accepting, "decide": deciding, "events": len(items), "fired": _reference.fired}
@@ -81,20 +81,23 @@ def compile_all() -> float:
 
 def driver() -> str:
     """The module that speaks to PostgreSQL."""
-    return str(connection.Database.__name__)
+    return str(connection.Database.__name__)  # type: ignore[attr-defined]
 
 
-def _accept(arrived: Sequence[Incoming]) -> None:
+def accept(arrived: Sequence[Incoming]) -> None:
+    """Ingest in batches."""
     for start in range(0, len(arrived), BATCH):
         ingest(arrived[start : start + BATCH], source=accounting.SCOPE)
 
 
-def _decide() -> None:
+def decide() -> None:
+    """Decide until nothing waits."""
     while any(process.decide_next(lane, limit=BATCH, worker=WORKER) for lane in Priority):
         pass
 
 
-def _incoming(item: Item, when: Moments) -> Incoming:
+def incoming(item: Item, when: Moments) -> Incoming:
+    """An event as the API would hand it to the pipeline."""
     data = msgspec.json.encode(item.data)
     now = datetime.now(UTC)
     return Incoming(
@@ -128,11 +131,10 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "setup": setup,
+    "install": prepare,
     "reset": reset,
     "run": run,
     "publish": publish_one,
     "compile": compile_all,
     "driver": driver,
 }
-

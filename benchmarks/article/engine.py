@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchmarks.article import schema
@@ -133,7 +133,7 @@ class Engine:
 
     async def _execute(self, trigger: Mapping[str, Any], event: Mapping[str, Any], event_id: str) -> None:
         execution_id, customer_id = str(uuid.uuid4()), event["customer_id"]
-        began = datetime.utcnow()  # noqa: DTZ003 — the article's columns have no zone.
+        began = _now()
         await self._pool.execute(
             schema.STORE_EXECUTION, execution_id, trigger["key"], customer_id, event_id, "pending", began
         )
@@ -144,6 +144,15 @@ class Engine:
             personal = {"customer_id": customer_id, "segment": profile["behavior_segment"]}
             results.append({"action": action, "result": {"success": True, "personalization": personal}})
         await self._pool.execute(
-            schema.UPDATE_EXECUTION, execution_id, "triggered", datetime.utcnow(), json.dumps(results)  # noqa: DTZ003
+            schema.UPDATE_EXECUTION,
+            execution_id,
+            "triggered",
+            _now(),
+            json.dumps(results),
         )
         self._suppression.record(trigger, customer_id)
+
+
+def _now() -> datetime:
+    """UTC without a zone, as the article's columns hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)

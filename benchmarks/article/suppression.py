@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MONTH, WEEK = 86400 * 30, 86400 * 7
@@ -38,7 +38,7 @@ class Suppression:
 
     def record(self, trigger: Mapping[str, Any], customer_id: str) -> None:
         """Remember that it was executed."""
-        now = datetime.utcnow().isoformat()  # noqa: DTZ003 — as in the article.
+        now = _now().isoformat()
         names = [(f"trigger_exec:{customer_id}:{trigger['key']}", MONTH)]
         if trigger["message_class"] == "marketing":
             names.append((f"global_exec:{customer_id}", WEEK))
@@ -50,4 +50,9 @@ class Suppression:
         newest: Any = self._cache.lindex(name, 0)
         if newest is None:
             return False
-        return datetime.utcnow() - datetime.fromisoformat(newest) < window  # noqa: DTZ003 — as in the article.
+        return _now() - datetime.fromisoformat(newest) < window
+
+
+def _now() -> datetime:
+    """UTC without a zone, as the article writes it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -19,11 +19,12 @@ import msgspec
 from analytics.bench import client
 from analytics.bench.accounting import Sent
 from analytics.bench.databases import connected
+from analytics.bench.errors import AnswerError, StuckError
 from analytics.bench.figures import shown
 from analytics.bench.flood import HOUR_BACK, Flood
 from analytics.bench.parts.base import Part, Session
 from analytics.bench.processes import IS_READABLE, cpu_seconds, family
-from analytics.bench.product import LONGEST, Product, StuckError
+from analytics.bench.product import LONGEST, Product
 from analytics.bench.shapes import PROBES
 from analytics.bench.workload import Item, Moments, Stream, wire
 
@@ -33,7 +34,8 @@ LEAST, MOST, AHEAD = 10_000, 30_000, 5  # Events that wait during the flood; chu
 PAUSE = 0.01  # Mean seconds between probes.
 TICK = 0.001
 _SEEN = (
-    "SELECT EXISTS (SELECT FROM automation_executionkey WHERE profile_id = %s AND trigger_id = %s AND dedupe_key = %s)"
+    "SELECT EXISTS (SELECT FROM automation_executionkey"
+    " WHERE profile_id = %s AND trigger_id = %s AND dedupe_key = %s)"
 )
 KEYS = ("latency", "idle_cpu_percent")
 
@@ -68,9 +70,13 @@ class _Prober:
         status, answer = self._connection.send(whole)
         answered = time.perf_counter()
         if status != 202:
-            raise client.AnswerError(f"a probe was answered with {status}")
+            raise AnswerError(f"a probe was answered with {status}")
         self.sent.append(([item], when))
-        wanted = [customer + 1, self._triggers[f"probe-{lane}"], f"e:{msgspec.json.decode(answer)['event_id']}"]
+        wanted = [
+            customer + 1,
+            self._triggers[f"probe-{lane}"],
+            f"e:{msgspec.json.decode(answer)['event_id']}",
+        ]
         while True:
             self._cursor.execute(_SEEN, wanted)
             if self._cursor.fetchone()[0]:

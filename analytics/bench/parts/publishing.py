@@ -11,7 +11,9 @@ def measure(session: Session) -> None:
     session.tell(f"publishing: preparing {count:,} triggers")
     station = session.site.station("publish", shape="spread", triggers=count)
     compiling = station.ask("compile")
-    found = [station.ask("publish", number=index * 7 % count) for index in range(session.sizes.repetitions + 2)]
+    found = [
+        station.ask("publish", number=index * 7 % count) for index in range(session.sizes.repetitions + 2)
+    ]
     station.close()
     session.figures.put(
         "publish_stall_ms",

@@ -9,8 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from typing import Any
 
+from analytics.bench.errors import PeerError
 from analytics.bench.parts.base import Part, Session
 from analytics.bench.shapes import TASK
 from analytics.bench.workload import Item, Stream
@@ -44,19 +47,25 @@ def measure(session: Session) -> None:
         found["json-logic"] = json_logic
     answers = {name: run() for name, run in found.items()}
     if any(answer != answers["compiled"] for answer in answers.values()):
-        raise AssertionError("the evaluators disagree")
+        raise PeerError("the evaluators disagree")
     pairs = len(wanted) * len(items)
     rates = session.turns(
-        [(name, lambda run=run: _rate(run, pairs, session.sizes.rule_seconds)) for name, run in found.items()]
+        [(name, partial(_rate, run, pairs, session.sizes.rule_seconds)) for name, run in found.items()]
     )
     figures = session.figures
-    keys = {"compiled": "compiled_per_s", "interpreted": "interpreted_per_s", "json-logic": "json_logic_per_s"}
+    keys = {
+        "compiled": "compiled_per_s",
+        "interpreted": "interpreted_per_s",
+        "json-logic": "json_logic_per_s",
+    }
     figures.put_each("rules", {keys[name]: rates[name] for name in found})
     figures.put_ratio("rules_compiled_over_interpreted", rates["compiled"], rates["interpreted"])
     if "json-logic" in found:
         figures.put_ratio("rules_compiled_over_json_logic", rates["compiled"], rates["json-logic"])
     else:
-        figures.note("rules_compiled_over_json_logic", "json-logic-qubit is not installed (requirements-dev.txt)")
+        figures.note(
+            "rules_compiled_over_json_logic", "json-logic-qubit is not installed (requirements-dev.txt)"
+        )
 
 
 def _document(number: int) -> dict[str, Any]:
@@ -122,12 +131,12 @@ def _interpreted(documents_: Sequence[dict[str, Any]], items: Sequence[Any]) -> 
 
 def _json_logic(documents_: Sequence[dict[str, Any]], items: Sequence[Any]) -> Contestant | None:
     try:
-        from json_logic import jsonLogic
+        json_logic = import_module("json_logic").jsonLogic
     except ImportError:
         return None
     rules = [_as_json_logic(document["conditions"][0]) for document in documents_]
     seen = [{"name": item.name, "data": item.data} for item in items]
-    return lambda: [bool(jsonLogic(rule, facts)) for facts in seen for rule in rules]
+    return lambda: [bool(json_logic(rule, facts)) for facts in seen for rule in rules]
 
 
 def _as_json_logic(condition: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,11 @@ def _report(session: Session, rates: dict[str, list[float]], peaks: dict[str, fl
         figures.put(key, rates[name], cold=rates[f"{name} (cold)"][0])
 
     put("end_to_end_events_per_s", "end to end")
-    for key, name in (("floor_events_per_s", "floor"), ("naive_events_per_s", "naive"), ("accept_events_per_s", "accept")):
+    for key, name in (
+        ("floor_events_per_s", "floor"),
+        ("naive_events_per_s", "naive"),
+        ("accept_events_per_s", "accept"),
+    ):
         if name in rates:
             put(key, name)
     pairs = (

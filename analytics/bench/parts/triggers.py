@@ -51,7 +51,9 @@ def measure(session: Session) -> None:
         stream = stream_of(names, sizes.station_events, customers, max(1000, count))
         contestants.append((name, partial(decide, station, stream, customers, both.setdefault(name, {}))))
 
-    wants_spread = session.wants("triggers", "cost_10000_over_100_triggers", "cost_10000_on_one_name_over_100_triggers")
+    wants_spread = session.wants(
+        "triggers", "cost_10000_over_100_triggers", "cost_10000_on_one_name_over_100_triggers"
+    )
     for count in sizes.trigger_counts:
         if wants_spread or (count == 1000 and session.wants(*_ARTICLE)):
             add(f"{count} triggers", "spread", count, SHOP)
@@ -88,7 +90,11 @@ def _with_article(
 
 def _report(session: Session, rates: dict[str, list[float]]) -> None:
     figures, sizes = session.figures, session.sizes
-    counted = {str(count): rates[f"{count} triggers"] for count in sizes.trigger_counts if f"{count} triggers" in rates}
+    counted = {
+        str(count): rates[f"{count} triggers"]
+        for count in sizes.trigger_counts
+        if f"{count} triggers" in rates
+    }
     if session.wants("triggers"):
         figures.put_each("triggers", counted)
     low, high = str(100), str(sizes.trigger_counts[-1])

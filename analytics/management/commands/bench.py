@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.bench import sizes
+from analytics.bench.errors import BenchError
 from analytics.bench.run import all_keys, run
 from analytics.bench.site import Site
 from analytics.bench.targets import TARGETS, flat
@@ -54,8 +55,11 @@ class Command(BaseCommand):
         if unknown := sorted(set(wanted) - set(all_keys())):
             raise CommandError(f"Unknown keys: {', '.join(unknown)}. `--list` lists them.")
         chosen = sizes.TINY if options["tiny"] else sizes.QUICK if options["quick"] else sizes.FULL
-        with _told() as tell, _site() as site:
-            figures = run(site, chosen, wanted, tell)
+        try:
+            with _told() as tell, _site() as site:
+                figures = run(site, chosen, wanted, tell)
+        except BenchError as error:
+            raise CommandError(f"No figures: {error} ({type(error).__name__})") from error
         if options["json"]:
             self.stdout.write(json.dumps(figures))
         else:
@@ -84,19 +88,22 @@ def _site() -> Iterator[Site]:
 @contextmanager
 def _told() -> Iterator[Any]:
     """A function that tells stderr what is going on; a line comes at least every few seconds."""
-    started = time.monotonic()
-    last = ["starting", started]
+    started = told_at = time.monotonic()
+    last = "starting"
     ended = threading.Event()
 
-    def tell(text: str) -> None:
-        last[:] = [text, time.monotonic()]
+    def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def tell(text: str) -> None:
+        nonlocal last, told_at
+        last, told_at = text, time.monotonic()
+        say(text)
 
     def watch() -> None:
         while not ended.wait(SIGN_OF_LIFE_SECONDS):
-            silent = time.monotonic() - float(last[1])
-            if silent >= SIGN_OF_LIFE_SECONDS:
-                print(f"{time.monotonic() - started:6.1f} s  … (since: {last[0]})", file=sys.stderr, flush=True)
+            if time.monotonic() - told_at >= SIGN_OF_LIFE_SECONDS:
+                say(f"… (since: {last})")
 
     threading.Thread(target=watch, daemon=True).start()
     try:
@@ -130,4 +137,6 @@ def _print(figures: dict[str, Any]) -> None:
 
 
 def _number(value: Any) -> str:
-    return f"{value:,.4g}" if isinstance(value, float | int) and abs(value) < 1000 else f"{value:,.0f}" if value else "–"
+    if value is None:
+        return "–"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
