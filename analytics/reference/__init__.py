@@ -1,0 +1,1 @@
+"""Reference pages written from what the code declares: conditions, actions, reasons, commands, errors."""
