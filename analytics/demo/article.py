@@ -15,7 +15,7 @@ TRAITS: Final = {
 
 
 def event(now: datetime) -> dict[str, Any]:
-    """The event with its time filled in, as `datetime.utcnow()` does there."""
+    """The event with its time filled in, in UTC as there; with its zone, because a time needs one."""
     return {
         "customer_id": CUSTOMER_ID,
         "event_type": "cart_abandonment",

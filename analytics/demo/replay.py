@@ -70,15 +70,17 @@ class Replay:
         *,
         connections: int = CONNECTIONS,
         batch: int = BATCH,
+        pace: Callable[[], None] = lambda: None,
         tell: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Send `bodies` in batches as fast as they are taken, some at a time; tells of each batch."""
+        """Send `bodies` in batches, `connections` at a time; asks `pace` before each, tells after each."""
         with ThreadPoolExecutor(connections) as pool:
             running: dict[Future[None], int] = {}
             try:
                 for group in (bodies[start : start + batch] for start in range(0, len(bodies), batch)):
                     if len(running) >= connections:
                         _reap(running, tell)
+                    pace()
                     if self._ended.is_set():
                         return
                     running[pool.submit(self.send, group)] = len(group)

@@ -7,9 +7,9 @@ honoured.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,10 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from analytics.demo.summary import Summary
+from automation.metrics import Latency
 
 LINE_SECONDS: Final = 5.0  # Between lines where there is no terminal.
 WIDTH: Final = 100
 _LANES: Final = ("critical", "high", "medium", "low")
+_PERCENTILES: Final[tuple[Literal["p50_ms", "p95_ms", "p99_ms"], ...]] = ("p50_ms", "p95_ms", "p99_ms")
 
 
 class Screen:
@@ -115,18 +117,20 @@ def screen(summary: Summary, *, url: str) -> list[Any]:
     """The lines and tables of the result."""
     counted = summary.counted
     executions = counted.executions
-    flow = Text.assemble(
-        ("events ", "dim"), (f"{summary.accepted:,} accepted", "bold"),
+    events = Text.assemble(
+        ("events     ", "dim"), (f"{summary.accepted:,} accepted", "bold"),
         f" ({summary.doubles} sent twice, dropped)",
         (" → ", "dim"), (f"{counted.processed:,} decided", "bold"),
-        (" → ", "dim"), (f"{executions.get('triggered', 0):,} fired", "bold green"),
-        f" · {executions.get('suppressed', 0):,} held back · {counted.waiting:,} waiting · "
+    )  # fmt: skip
+    decisions = Text.assemble(
+        ("decisions  ", "dim"), (f"{executions.get('triggered', 0):,} fired", "bold green"),
+        f" · {executions.get('suppressed', 0):,} held back · {counted.waiting:,} waiting for their moment · "
         f"{executions.get('failed', 0):,} failed",
     )  # fmt: skip
     mails = Text.assemble(
-        ("mails  ", "dim"), (f"{counted.sent:,} sent", "bold"), (" → ", "dim"),
+        ("mails      ", "dim"), (f"{counted.sent:,} sent", "bold"), (" → ", "dim"),
         (f"{summary.smtp_received:,} received", "bold"), " by the local SMTP server · "
-        f"{counted.internal:,} tasks, segments and data changes",
+        f"{counted.internal:,} other actions",
     )  # fmt: skip
     tables = Table.grid(padding=(0, 4))
     tables.add_row(_recipes(summary), _side(summary))
@@ -136,7 +140,7 @@ def screen(summary: Summary, *, url: str) -> list[Any]:
         if ok
         else Text("✗ " + " · ".join(summary.problems), "bold red")
     )
-    lines: list[Any] = ["", flow, mails, *_article(summary), "", tables, "", promises]
+    lines: list[Any] = ["", events, decisions, mails, *_article(summary), "", tables, "", promises]
     lines += [
         Text.assemble(
             ("Open  ", "bold"), f"{url}/admin/", "     sign in  demo / demo  ", ("(demo only)", "dim")
@@ -148,7 +152,9 @@ def screen(summary: Summary, *, url: str) -> list[Any]:
 def _article(summary: Summary) -> list[Text]:
     return [
         Text.assemble(
-            ("the article's cart_abandonment → ", "dim"),
+            ("example    ", "dim"),
+            "the article's cart_abandonment",
+            (" → ", "dim"),
             f"{one['trigger']}: {one['status']}{' ' + one['reason'] if one['reason'] else ''}, "
             f"{one['actions']} action{'' if one['actions'] == 1 else 's'}, event {one['event_id']}",
         )
@@ -174,13 +180,19 @@ def _side(summary: Summary) -> Table:
     held = _table("held back because of", "")
     for reason, times in summary.counted.reasons.items():
         held.add_row(reason, f"{times:,}")
-    lanes = _table("accept → decision, ms", "p50", "p95", "p99")
+    side = Table.grid()
+    side.add_row(held)
+    side.add_row("")
+    side.add_row(_lanes("accept → decision, ms", summary.lanes))
+    if summary.lanes_live:
+        side.add_row("")
+        side.add_row(_lanes("the last, one by one, ms", summary.lanes_live))
+    return side
+
+
+def _lanes(title: str, latencies: Mapping[str, Latency]) -> Table:
+    table = _table(title, "p50", "p95", "p99")
     for lane in _LANES:
-        if lane in summary.lanes:
-            latency = summary.lanes[lane]
-            lanes.add_row(lane, *(f"{latency[key]:,.0f}" for key in ("p50_ms", "p95_ms", "p99_ms")))  # type: ignore[literal-required]
-    both = Table.grid()
-    both.add_row(held)
-    both.add_row("")
-    both.add_row(lanes)
-    return both
+        if found := latencies.get(lane):
+            table.add_row(lane, *(f"{found[key]:,.0f}" for key in _PERCENTILES))
+    return table

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from threading import Event
 from typing import Final, NamedTuple
 
 from django.db import connection
 
 TICK: Final = 0.25
+ROOM_TICK: Final = 0.05
 CALM: Final = 2  # Looks in a row that must find nothing: between two stages, work is nowhere for a moment.
 
 # A delivery that failed once is due later, but it is on its way; what was never due before is not.
@@ -40,15 +40,27 @@ def open_work() -> OpenWork:
         return OpenWork(*cursor.fetchone())
 
 
-def settle(
-    *, patience: float, ended: Event, tell: Callable[[OpenWork], None] = lambda work: None, calm: int = CALM
-) -> bool:
-    """Wait until nothing is left; False if `ended` was set before. Raises StuckError without any progress for
-    `patience` seconds.
+def wait_for_room(most: int, ended: Event) -> None:
+    """Wait while `most` or more events are undecided, or until `ended` is set."""
+    while _undecided(most) >= most:
+        if ended.wait(ROOM_TICK):
+            return
+
+
+def _undecided(most: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM (SELECT FROM automation_queuedevent LIMIT %s) AS few", [most])
+        return int(cursor.fetchone()[0])
+
+
+def settle(*, patience: float, ended: Event) -> bool:
+    """Wait until nothing is left; False if `ended` was set before.
+
+    Raises StuckError when nothing moves for `patience` seconds.
     """
     quiet = 0
     before, moved_at = open_work(), time.monotonic()
-    while quiet < calm:
+    while quiet < CALM:
         if ended.wait(TICK):
             return False
         work = open_work()
@@ -60,5 +72,4 @@ def settle(
                 f"Nothing moved for {patience:.0f} s: {work.events} events, {work.executions} executions and "
                 f"{work.deliveries} deliveries are left."
             )
-        tell(work)
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,10 @@ from django.db import connection, transaction
 
 from analytics.demo.install import SOURCE
 from automation import invariants
-from automation.metrics import Latency, lane_latency
+from automation.engine.types import Priority
+from automation.metrics import Latency, percentile
+
+Waits = Mapping[tuple[str, int], int]  # (lane, bucket of the latency tally) -> events.
 
 SENT: Final = ("sent", "delivered", "opened", "clicked", "bounced", "complained")  # All went out.
 
@@ -140,7 +142,8 @@ class Summary:
     refused: int
     counted: Counted
     smtp_received: int
-    lanes: Mapping[str, Latency]
+    lanes: Mapping[str, Latency]  # Of all events.
+    lanes_live: Mapping[str, Latency]  # Of those that came one by one at the end.
     broken: tuple[str, ...]  # Invariants that do not hold.
     invariants: int
     seconds: float
@@ -180,6 +183,7 @@ class Summary:
             "internal_actions": counted.internal,
             "smtp_received": self.smtp_received,
             "lanes": {lane: dict(latency) for lane, latency in self.lanes.items()},
+            "lanes_live": {lane: dict(latency) for lane, latency in self.lanes_live.items()},
             "article_example": [dict(one) for one in counted.article],
             "invariants": {"checked": self.invariants, "broken": list(self.broken)},
             "seed": self.seed,
@@ -189,9 +193,32 @@ class Summary:
         }
 
 
-def lanes(since: datetime) -> dict[str, Latency]:
-    """Time from accept to decision of each lane."""
-    return lane_latency(since)
+def waits() -> Waits:
+    """How many events of each lane were decided within which bucket of time, so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lane, label::int, sum(count)::bigint FROM automation_tally WHERE kind = 'latency'"
+            " GROUP BY 1, 2"
+        )
+        return {(Priority(lane).lane, bucket): count for lane, bucket, count in cursor.fetchall()}
+
+
+def latencies(now: Waits, before: Waits | None = None) -> dict[str, Latency]:
+    """Time from accept to decision of each lane, of what was decided between two counts."""
+    lanes: dict[str, dict[int, int]] = {}
+    for (lane, bucket), count in now.items():
+        more = count - (before or {}).get((lane, bucket), 0)
+        if more:
+            lanes.setdefault(lane, {})[bucket] = more
+    return {
+        lane: {
+            "p50_ms": percentile(buckets, 0.50),
+            "p95_ms": percentile(buckets, 0.95),
+            "p99_ms": percentile(buckets, 0.99),
+            "count": sum(buckets.values()),
+        }
+        for lane, buckets in lanes.items()
+    }
 
 
 def proofs() -> tuple[int, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -27,7 +28,7 @@ from config.servers import keeper_lives, prepare
 from config.supervisor import Supervisor, SupervisorError
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-CUSTOMERS, EVENTS = 2_000, 36_000
+CUSTOMERS, EVENTS = 2_000, 30_000
 
 # Servers, mail and data of the demo are its own, whatever the environment or `.env` say.
 ENVIRONMENT: Final = {
@@ -35,6 +36,7 @@ ENVIRONMENT: Final = {
     "REDIS_URL": "",
     "EMAIL_URL": "",
     "DEBUG": "false",
+    "ALLOWED_HOSTS": "127.0.0.1,localhost",
     "SECRET_KEY": "",
     "BECKON_LATE_AFTER_DAYS": "15",  # Two weeks ago is not too late to fire.
     "BECKON_QUIET_START": "00:00",  # No quiet hours, or the night decides what the screen shows.
@@ -77,6 +79,7 @@ class Command(BaseCommand):
             _empty(where)
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # It would tell of every request.
         screen = Screen(sys.stderr if options["json"] else sys.stdout, is_quiet=options["quiet"])
         ended = threading.Event()
 
@@ -157,10 +160,14 @@ def _become_ours(where: Paths, options: dict[str, Any]) -> None:
 
 
 def _empty(where: Paths) -> None:
-    """Make the folder as if the demo had never run; refuses while another demo uses it."""
+    """Make the folder as if the demo had never run; refuses when it is in use, or holds other data."""
     prepare(where)
     if keeper_lives(where):
-        raise CommandError(f"A demo runs in {where.base} already. Stop it with Ctrl-C, or choose --folder.")
+        raise CommandError(f"A demo runs in {where.base} already. Stop it (Ctrl-C), or choose --folder.")
+    mark = where.state / "demo"
+    if where.postgres_data.exists() and not mark.exists():
+        raise CommandError(f"{where.base} holds a database that is not the demo's. Choose another --folder.")
+    mark.touch()
     for folder in (where.postgres_data, where.redis_data, where.state / "mail"):
         if folder.exists():
             shutil.rmtree(folder)

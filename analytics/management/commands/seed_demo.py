@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--mode", choices=("draft", "shadow", "live"), default="shadow")
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--customers", type=int, default=2_000)
-        parser.add_argument("--events", type=int, default=36_000, help="about how many events")
+        parser.add_argument("--events", type=int, default=30_000, help="about how many events")
         parser.add_argument("--dry-run", action="store_true", help="say what would be loaded, change nothing")
         parser.add_argument("--quiet", action="store_true", help="print no progress")
         parser.add_argument(

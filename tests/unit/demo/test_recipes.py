@@ -9,6 +9,7 @@ import pytest
 from analytics.demo import article
 from analytics.demo.recipes import KEYS, Recipe, recipes
 from automation.actions import registry
+from automation.engine.bucketing import in_holdout
 from automation.engine.types import Event
 from automation.engine.validate import validate_definition
 from automation.rendering import context, email
@@ -100,6 +101,11 @@ def test_what_a_customer_sends_is_text_and_never_markup() -> None:
     assert "Tea &amp; &lt;Honey&gt; × 2" in mail.html
     assert "&lt;b&gt;Eve&lt;/b&gt;" in mail.html
     assert "<b>Eve" not in mail.html
+
+
+def test_the_customer_of_the_example_is_the_first_profile_and_not_held_out() -> None:
+    first_profile = 1
+    assert not in_holdout("cart_recovery", first_profile, 5.0)
 
 
 def test_a_customer_without_a_name_is_a_valued_one() -> None:

@@ -154,6 +154,14 @@ def test_an_end_stops_the_flood() -> None:
     assert len(server.requests) <= 2
 
 
+def test_the_pace_is_asked_for_before_every_batch() -> None:
+    server, asked = Server(), []
+    with replay(server) as sender:
+        sender.flood(bodies(9), connections=2, batch=3, pace=lambda: asked.append(len(server.requests)))
+    assert len(asked) == 3
+    assert asked[0] == 0
+
+
 def test_drip_sends_one_at_a_time_at_an_even_pace() -> None:
     server, sleeps = Server(), []
     with replay(server, sleeps) as sender:

@@ -33,6 +33,7 @@ SUMMARY = Summary(
     counted=COUNTED,
     smtp_received=3_005,
     lanes={"critical": {"p50_ms": 9.3, "p95_ms": 45.5, "p99_ms": 86.7, "count": 79}},
+    lanes_live={"critical": {"p50_ms": 5.1, "p95_ms": 11.6, "p99_ms": 17.8, "count": 4}},
     broken=(),
     invariants=20,
     seconds=71.26,
@@ -52,7 +53,8 @@ def test_the_result_is_one_screen_with_every_number(is_quiet: bool) -> None:
     text = printed(SUMMARY, is_quiet=is_quiet)
     for words in (
         "40,229 accepted", "158 sent twice, dropped", "40,229 decided", "3,412 fired", "5,120 held back",
-        "310 waiting", "2 failed", "3,005 sent", "3,005 received", "140 tasks, segments and data changes",
+        "310 waiting for their moment", "2 failed", "3,005 sent", "3,005 received", "140 other actions",
+        "12", "18",
         "frequency_cap", "4,000", "holdout", "Order thanks", "1,500", "critical", "46", "87",
         "Cart recovery: triggered, 1 action, event 40229", "20 invariants hold", "71 s",
         "http://127.0.0.1:8000/admin/", "demo / demo", "bk_live_k",
@@ -86,6 +88,7 @@ def test_the_document_has_the_promised_keys_and_numbers() -> None:
     assert document["deliveries"] == {"sent": 3_005, "failed": 2, "uncertain": 0}
     assert document["smtp_received"] == 3_005
     assert document["lanes"]["critical"]["p99_ms"] == 86.7
+    assert document["lanes_live"]["critical"]["count"] == 4
     assert document["seconds"] == 71.3
     assert document["problems"] == []
 
