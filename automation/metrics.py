@@ -53,6 +53,7 @@ class _Sums(NamedTuple):
     plain: dict[str, int]
     by_lane: dict[tuple[str, int], int]
     executions: dict[tuple[str, str], int]
+    deliveries: dict[str, int]
     latency: dict[int, dict[int, int]]
 
 
@@ -109,15 +110,18 @@ class _Beckon(Collector):
 
 
 def _tallies() -> _Sums:
-    sums = _Sums(defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(dict))
+    sums = _Sums(defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(dict))
     rows = _rows(
-        "SELECT kind, coalesce(lane, 0), CASE WHEN kind IN ('executions', 'latency') THEN label ELSE '' END,"
+        "SELECT kind, coalesce(lane, 0),"
+        " CASE WHEN kind IN ('executions', 'deliveries', 'latency') THEN label ELSE '' END,"
         " sum(count)::bigint FROM automation_tally GROUP BY 1, 2, 3",
     )
     for kind, lane, label, count in rows:
         if kind == "executions":
             outcome, _, reason = label.partition(":")
             sums.executions[outcome, reason] += count
+        elif kind == "deliveries":
+            sums.deliveries[label] += count
         elif kind == "latency":
             sums.latency[lane][int(label)] = count
         elif kind in _BY_LANE:
@@ -143,6 +147,10 @@ def _counters(sums: _Sums) -> Iterator[Metric]:
     for (outcome, reason), count in sorted(sums.executions.items()):
         decided.add_metric([outcome, reason], count)
     yield decided
+    delivered = CounterMetricFamily("beckon_deliveries", "Attempts by what they came to.", labels=["status"])
+    for status, count in sorted(sums.deliveries.items()):
+        delivered.add_metric([status], count)
+    yield delivered
     latency = HistogramMetricFamily(
         "beckon_decision_latency_seconds", "From accept to decision.", labels=["lane"]
     )

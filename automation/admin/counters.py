@@ -17,6 +17,7 @@ from profiles.admin.parts import pretty
 KINDS = (
     "events",
     "executions",
+    "deliveries",
     "evaluated",
     "missed",
     "broken",

@@ -132,6 +132,17 @@ def test_the_profile_is_that_of_the_events_moment(trigger: Trigger) -> None:
     assert next(line for line in one.conditions if line.is_stop).seen == "0"
 
 
+def test_the_event_itself_is_applied_exactly_once() -> None:
+    """S-097: the condition sees the profile just after the event, as it did when it was decided."""
+    first = {"type": "customer_attribute", "attribute": "orders_count", "operator": "equals", "value": 3}
+    make_trigger("third", conditions=[{"type": "event_match", "event_type": "purchase_completed"}, first])
+    send(*known(), incoming("purchase_completed", data={"total": 10}))
+    send(incoming("purchase_completed", data={"total": 20}))
+    decide_all()
+    (one,) = explain("alice", "third")
+    assert next(line for line in one.conditions if line.is_stop).seen == "2"
+
+
 def test_what_could_not_be_checked_is_no_plain_no(trigger: Trigger) -> None:
     """S-097: broken has its own sign."""
     send(*known(), incoming("purchase_completed", data={"total": 10}))

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from automation import metrics
 from automation.api import health
 from automation.models import QuarantinedEvent, Tally
+from automation.pipeline.deliver import deliver_batch
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger, send
 
 LANES = ("critical", "high", "medium", "low")
@@ -138,6 +139,9 @@ def test_the_pipeline_is_counted_once() -> None:
     assert (fired, held) == (1, 1)
     assert found["beckon_executions_last_hour", (("reason", "no_consent"), ("status", "suppressed"))] == 1
     assert found["beckon_deliveries_open", (("status", "pending"),)] == 1
+    while any(deliver_batch(lane, worker="test", limit=50) for lane in LANES):
+        pass
+    assert scraped()["beckon_deliveries_total", (("status", "sent"),)] == 1
     assert found["beckon_events_pending", (("lane", "medium"),)] == 0
     assert found["beckon_triggers", (("mode", "live"),)] == 1
     assert found["beckon_trigger_epoch", ()] > 0
