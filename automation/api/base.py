@@ -37,12 +37,19 @@ class ApiView(APIView):
     authentication_classes = [KeyAuthentication]
     permission_classes = [HasScope]
     content_negotiation_class = AlwaysJson
+    metadata_class = None
     required_scope: str | None = None
 
     def check_throttles(self, request: Request) -> None:
         """One bucket per key, taken from before the body is read (R-038)."""
         if isinstance(request.auth, Key):
             KEYS.spend(str(request.auth.id), "This key sends too many requests.")
+
+
+def key_of_request(request: Request) -> Key:
+    """The key that HasScope let pass."""
+    assert isinstance(request.auth, Key)
+    return request.auth
 
 
 def json(document: Any, status: int = 200) -> HttpResponse:

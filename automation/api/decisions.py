@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from automation.api.base import ApiView, json, live_url
+from automation.api.base import ApiView, json, key_of_request, live_url
 from automation.api.documents import EVENT_GET
 from automation.api.keys import Key
 from automation.models import Delivery, Event, Execution, MessageKey, QuarantinedEvent, QueuedEvent
@@ -29,7 +29,7 @@ class DecisionView(ApiView):
         """404 for an event that another source sent, as for none."""
         number = int(event_id)
         event = Event.objects.filter(id=number).values(*_EVENT).first() if number < 2**63 else None
-        if event is None or not _is_own(request.auth, event):
+        if event is None or not _is_own(key_of_request(request), event):
             raise NotFound
         return json(
             {
@@ -74,7 +74,15 @@ def _executions(profile_id: int, event_id: int) -> list[dict[str, Any]]:
     actions: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in rows}
     deliveries = Delivery.objects.filter(execution_id__in=actions).order_by("execution_id", "action_index")
     for delivery in deliveries.values("execution_id", "action_type", "channel", "status", "reason", "due_at"):
-        actions[delivery.pop("execution_id")].append({"type": delivery.pop("action_type"), **delivery})
+        actions[delivery["execution_id"]].append(
+            {
+                "type": delivery["action_type"],
+                "channel": delivery["channel"],
+                "status": delivery["status"],
+                "reason": delivery["reason"],
+                "due_at": delivery["due_at"],
+            }
+        )
     return [
         {
             "id": row["id"],

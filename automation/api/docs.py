@@ -23,11 +23,17 @@ def document() -> dict[str, Any]:
     return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call,no-any-return]
 
 
+@cache
+def openapi_bytes() -> bytes:
+    """The same as it is sent."""
+    return msgspec.json.encode(document())
+
+
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """For programs."""
     return HttpResponse(
-        msgspec.json.encode(document()),
+        openapi_bytes(),
         content_type="application/vnd.oai.openapi+json",
         headers={"Access-Control-Allow-Origin": "*"},
     )

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from automation.api import article, pressure
-from automation.api.base import ApiView, decision_url, json, live_url
+from automation.api.base import ApiView, decision_url, json, key_of_request, live_url
 from automation.api.body import body_of
 from automation.api.documents import EVENTS_POST
 from automation.api.faults import RejectedError
@@ -39,9 +39,9 @@ class EventsView(ApiView):
         batch = article.batch_of(body)
         if batch is None:
             item = article.read(body, received_at)
-            return _single(item, ingest([item], source=request.auth.source)[0])
+            return _single(item, ingest([item], source=key_of_request(request).source)[0])
         pieces, sent_at = batch
-        return json(_many(pieces, received_at, sent_at, request.auth.source))
+        return json(_many(pieces, received_at, sent_at, key_of_request(request).source))
 
 
 def _single(item: Incoming, accepted: Accepted) -> HttpResponse:

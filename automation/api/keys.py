@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import re
 import time
@@ -117,7 +116,7 @@ def token_in_headers(request: Request) -> str:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(value.strip(), validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # Not Base64, or not UTF-8 inside.
             raise AuthenticationFailed("The Basic credentials cannot be read.") from None
     if kind:
         raise AuthenticationFailed("Send the key as Bearer, as Basic user name, or as X-Api-Key.")

@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from automation.api import pressure, segment
-from automation.api.base import ApiView, json
+from automation.api.base import ApiView, json, key_of_request
 from automation.api.body import body_of
 from automation.api.documents import SETTINGS_GET, segment_post
 from automation.api.faults import Fault, RejectedError
@@ -83,12 +83,12 @@ class TrackingView(_OpenToSites):
         sent = segment.Sent(datetime.now(UTC), is_browser=self.is_browser, is_import=self.is_import)
         if self.kind:
             item = segment.read(body, sent, self.kind)
-            accepted = ingest([item], source=request.auth.source)[0]
+            accepted = ingest([item], source=key_of_request(request).source)[0]
             if accepted.is_conflict:
                 raise ProblemError("conflict", "This messageId was used for another call.")
             return json({"success": True})
         pieces, sent = segment.batch_of(body, sent)
-        return json(_many(pieces, sent, request.auth.source))
+        return json(_many(pieces, sent, key_of_request(request).source))
 
 
 def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any]:
