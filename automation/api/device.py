@@ -50,6 +50,7 @@ _BROWSERS: Final = {
     "opera": "Opera",
     "samsung internet": "Samsung Internet",
 }
+_SPELLINGS: Final = {"type": _TYPES, "os": _SYSTEMS, "browser": _BROWSERS}
 # Order matters: every browser also claims to be those below it.
 _BROWSER_MARKS: Final = (
     (re.compile(r"Edg(?:e|A|iOS)?/"), "Edge"),
@@ -79,16 +80,21 @@ def normalised(device: Mapping[str, Any], user_agent: object = None) -> dict[str
     """
     result = dict(device)
     agent = user_agent or result.get("user_agent")
-    for field, spellings in (("type", _TYPES), ("os", _SYSTEMS), ("browser", _BROWSERS)):
+    for field in _SPELLINGS:
         value = result.get(field)
         if isinstance(value, str) and value:
-            plain = value.strip().lower()
-            result[field] = spellings.get(plain, plain if field == "type" else value)
+            result[field] = _spelt(field, value)
     if isinstance(agent, str) and agent and not all(result.get(f) for f in ("type", "os", "browser")):
         for field, value in from_user_agent(agent[:_AGENT_LENGTH]).items():
             if not result.get(field):
                 result[field] = value
     return result
+
+
+@lru_cache(maxsize=4096)
+def _spelt(field: str, value: str) -> str:
+    plain = value.strip().lower()
+    return _SPELLINGS[field].get(plain, plain if field == "type" else value)
 
 
 @lru_cache(maxsize=2048)

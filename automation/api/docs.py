@@ -10,6 +10,7 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
@@ -29,6 +30,7 @@ def openapi_bytes() -> bytes:
     return msgspec.json.encode(document())
 
 
+@csrf_exempt
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """For programs."""
@@ -88,6 +90,7 @@ def curl(url: str, body: Any) -> str:
     )
 
 
+@csrf_exempt
 def unknown(request: HttpRequest) -> HttpResponse:
     """Any other address under /api/ and /v1/: a problem document, also in developer mode."""
     return not_found(request)

@@ -15,7 +15,7 @@ CRITICAL_SECONDS = 30
 _LOOKED_AT = 1_000  # Critical rows looked at; a backlog of more is old or being worked on anyway.
 
 # The statistics of the table cost nothing to read and lag by about a second.
-_ESTIMATE = "SELECT n_live_tup FROM pg_stat_all_tables WHERE relid = 'automation_queuedevent'::regclass"
+_ESTIMATE = "SELECT pg_stat_get_live_tuples('automation_queuedevent'::regclass)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM automation_queuedevent LIMIT %s) AS looked_at"
 _OLDEST = (
     "SELECT max(now() - greatest(accepted_at, due_at)) > make_interval(secs => %s)"

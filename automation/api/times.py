@@ -33,7 +33,8 @@ def time_of(text: object, where: str) -> datetime:
     if text[17:19] == "60":  # A leap second is legal and unknown to datetime.
         text = f"{text[:17]}59{text[19:]}"
     try:
-        return msgspec.convert(text, _AWARE).astimezone(UTC)
+        value = msgspec.convert(text, _AWARE)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
     except OverflowError:
         raise RejectedError([Fault(where, "This time is outside the calendar.", _HINT)]) from None
     except msgspec.ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from argparse import ArgumentParser
@@ -39,6 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit 1 when the server does not accept it."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # It logs every request.
         headers = {"Authorization": f"Bearer {options['key']}"}
         try:
             with httpx.Client(base_url=options["url"], headers=headers, timeout=TIMEOUT) as client:

@@ -101,6 +101,13 @@ def test_an_unknown_address_is_a_problem_too(client: Client, path: str, method: 
     assert document["instance"] == path
 
 
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/v1/nothing", EVENTS, "/v1/t"])
+def test_programs_need_no_csrf_token(path: str) -> None:
+    """Keys, not cookies, say who asks: there is nothing to forge."""
+    answer = Client(enforce_csrf_checks=True).post(path, EVENT, content_type="application/json")
+    check(answer, "not-found" if path.endswith("nothing") else "unauthenticated")
+
+
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 def test_a_wrong_method_names_the_right_ones(shop: Shop, method: str) -> None:
     answer = getattr(shop.client, method)(EVENTS, HTTP_AUTHORIZATION=f"Bearer {shop.token}")
