@@ -73,7 +73,8 @@ def check_url(text: str, *, ports: Sequence[int]) -> httpx.URL:
     host = url.raw_host.decode("ascii", "replace")
     if not host:
         raise ForbiddenUrlError("The URL names no host.")
-    if (url.port or {"http": 80, "https": 443}[url.scheme]) not in ports:
+    port = {"http": 80, "https": 443}[url.scheme] if url.port is None else url.port
+    if port not in ports:
         raise ForbiddenUrlError(f"Only the ports {', '.join(map(str, ports))} may be called.")
     if _NUMBER.match(host.rstrip(".").rpartition(".")[2]) and _address(host) is None:
         raise ForbiddenUrlError("The host is a number in disguise.")

@@ -160,6 +160,8 @@ def _plain(value: Any) -> Any:
 
 def _check_arguments(name: str, value: object, args: tuple[object, ...]) -> None:
     """Refuse, before it happens, what could make very much of little in one step."""
+    if any(isinstance(one, range) and len(one) > MAX_ITEMS for one in (value, *args)):
+        raise ResourceLimitError("the range is too long", token=None)
     if name in ("replace", "replace_first", "replace_last") and args:
         text, old = str(value), str(args[0])
         new = str(args[1]) if len(args) > 1 else ""

@@ -12,6 +12,7 @@ from automation.models import Delivery, Event, Execution, SendReservation, Templ
 from profiles.models import Consent, Identity, Profile
 
 _numbers = itertools.count(1)
+EVENT = {"type": "event_match", "event_type": "cart_abandonment"}
 EMAIL = {"type": "send_email", "template_id": "hello"}
 
 
@@ -35,7 +36,10 @@ def make_profile(*, consent: bool | None = True, anonymous: bool = False, **fiel
     Identity.objects.create(kind="anonymous" if anonymous else "customer", value=name, profile=profile)
     if consent is not None:
         Consent.objects.create(
-            profile=profile, is_granted=consent, source="test", recorded_at=datetime.now(UTC) - timedelta(days=1)
+            profile=profile,
+            is_granted=consent,
+            source="test",
+            recorded_at=datetime.now(UTC) - timedelta(days=1),
         )
     return profile
 
@@ -43,9 +47,17 @@ def make_profile(*, consent: bool | None = True, anonymous: bool = False, **fiel
 def make_trigger(actions: list[dict[str, Any]], **fields: Any) -> Trigger:
     """A live trigger with one version."""
     number = next(_numbers)
-    values = {"key": f"t{number}", "name": f"Trigger {number}", "mode": "live", "conditions": [], **fields}
+    values = {
+        "key": f"t{number}",
+        "name": f"Trigger {number}",
+        "mode": "live",
+        "conditions": [EVENT],
+        **fields,
+    }
     trigger = Trigger.objects.create(actions=actions, **values)
-    trigger.current_version = TriggerVersion.objects.create(trigger=trigger, number=1, definition=trigger.document())
+    trigger.current_version = TriggerVersion.objects.create(
+        trigger=trigger, number=1, definition=trigger.document()
+    )
     trigger.save(update_fields=["current_version"])
     return trigger
 
@@ -60,7 +72,11 @@ def make_event(profile: Profile, name: str = "cart_abandonment", **fields: Any) 
 
 
 def make_execution(
-    trigger: Trigger, profile: Profile | None = None, *, event: Event | None = None, due: datetime | None = None
+    trigger: Trigger,
+    profile: Profile | None = None,
+    *,
+    event: Event | None = None,
+    due: datetime | None = None,
 ) -> Execution:
     """A granted execution with its deliveries, as automation.pipeline.outbox makes them."""
     profile = profile or make_profile()

@@ -23,7 +23,7 @@ class Ledger:
         self.recipients: list[list[str]] = []
         self.peers: set[Any] = set()
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.messages.append(email.message_from_bytes(envelope.content, policy=default))
         self.recipients.append(list(envelope.rcpt_tos))
         self.peers.add(session.peer)

@@ -30,7 +30,9 @@ def deliver(times: int = 1) -> list[int]:
     return [deliver_batch("medium", worker="test", limit=10) for _ in range(times)]
 
 
-def run(*actions: dict[str, Any], profile: Profile | None = None, event: Event | None = None) -> list[Delivery]:
+def run(
+    *actions: dict[str, Any], profile: Profile | None = None, event: Event | None = None
+) -> list[Delivery]:
     """Deliver an execution of these actions; its rows afterwards."""
     execution = make_execution(make_trigger(list(actions)), profile or make_profile(), event=event)
     deliver(len(actions) + 1)
@@ -69,7 +71,11 @@ def test_update_customer_data_sets_counts_appends_and_removes() -> None:
     (row,) = run(
         {
             "type": "update_customer_data",
-            "set": {"last_cart": "{{ event.total_value }}", "greeting": "Dear {{ first_name }}", "first_name": "Bea"},
+            "set": {
+                "last_cart": "{{ event.total_value }}",
+                "greeting": "Dear {{ first_name }}",
+                "first_name": "Bea",
+            },
             "increment": {"visits": 1, "carts": "{{ event.total_value }}"},
             "append": {"seen": "B"},
             "unset": ["note"],
@@ -135,7 +141,12 @@ def test_create_task_fills_the_inbox_once() -> None:
         profile=profile,
     )
     task = Task.objects.get()
-    assert (task.title, task.notes, task.assignee, task.state) == ("Call Alice", "Cart of 124.98", user, "open")
+    assert (task.title, task.notes, task.assignee, task.state) == (
+        "Call Alice",
+        "Cart of 124.98",
+        user,
+        "open",
+    )
     assert (task.profile_id, task.delivery_id) == (profile.pk, row.pk)
     assert task.due_at is not None
     assert timedelta(hours=23) < task.due_at - datetime.now(UTC) < timedelta(hours=25)
@@ -216,7 +227,11 @@ def test_actions_run_in_order_each_when_the_one_before_has_ended(smtp: Ledger) -
     assert (first.status, second.status, third.status) == ("sent", "pending", "pending")
     assert second.due_at is not None
     assert first.finished_at is not None
-    assert timedelta(minutes=29, seconds=59) < second.due_at - first.finished_at < timedelta(minutes=30, seconds=1)
+    assert (
+        timedelta(minutes=29, seconds=59)
+        < second.due_at - first.finished_at
+        < timedelta(minutes=30, seconds=1)
+    )
     assert third.due_at is None
     execution.refresh_from_db()
     assert (execution.status, execution.processed_at) == ("processing", None)

@@ -103,7 +103,9 @@ def test_a_worker_that_stops_gives_back_what_it_had_not_begun(
         make_execution(trigger)
     monkeypatch.setattr(deliver, "START_SECONDS", 0.0)
     assert deliver_batch("medium", worker="w", limit=10) == 0
-    assert list(Delivery.objects.values_list("status", "lease_until", "worker")) == [("pending", None, "")] * 3
+    assert (
+        list(Delivery.objects.values_list("status", "lease_until", "worker")) == [("pending", None, "")] * 3
+    )
     monkeypatch.setattr(deliver, "START_SECONDS", 5.0)
     assert deliver_batch("medium", worker="w", limit=10) == 3
     assert len(smtp.messages) == 3

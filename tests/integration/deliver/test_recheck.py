@@ -84,7 +84,9 @@ def test_a_transactional_message_does_not_ask_for_marketing_consent(
 ) -> None:
     """R-024: the word on marketing says nothing about an order confirmation."""
     make_template()
-    execution = make_execution(make_trigger([EMAIL], message_class="transactional"), make_profile(consent=word))
+    execution = make_execution(
+        make_trigger([EMAIL], message_class="transactional"), make_profile(consent=word)
+    )
     deliver_batch("medium", worker="test", limit=10)
     assert (deliveries(execution)[0].status == "sent") is is_sent
     assert len(smtp.messages) == is_sent

@@ -1,0 +1,87 @@
+"""When a destination is left alone, and how it comes back (R-030)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
+from automation.channels.breaker import MIN_ATTEMPTS, PROBE_EVERY, WINDOW, Breaker, Circuit
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _fail(*, outage: bool = True) -> Receipt:
+    raise DeliveryError("no", permanent=not outage, outage=outage)
+
+
+def _call(breaker: Breaker, name: str = "email:a", *, ok: bool, outage: bool = True) -> None:
+    try:
+        breaker.call(name, (lambda: Receipt("")) if ok else (lambda: _fail(outage=outage)))
+    except ChannelBusyError:
+        raise
+    except DeliveryError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("oks", "failures", "is_open"),
+    [(0, 19, False), (0, 20, True), (10, 10, True), (11, 10, False), (100, 99, False), (100, 100, True)],
+)
+def test_it_opens_at_half_failures_of_at_least_twenty(oks: int, failures: int, is_open: bool) -> None:
+    """R-030."""
+    circuit = Circuit()
+    for number in range(oks + failures):
+        circuit.record(number < oks, now=number / 100)
+    assert circuit.is_open is is_open
+
+
+def test_old_attempts_are_forgotten() -> None:
+    """R-030: only the last minute counts."""
+    circuit = Circuit()
+    for _ in range(MIN_ATTEMPTS - 1):
+        circuit.record(False, now=0.0)
+    circuit.record(False, now=WINDOW + 1)
+    assert not circuit.is_open
+
+
+def test_one_probe_every_thirty_seconds_until_it_succeeds() -> None:
+    """R-030: half-open; a failed probe keeps it open, a good one closes it."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(MIN_ATTEMPTS):
+        _call(breaker, ok=False)
+    with pytest.raises(ChannelBusyError) as busy:
+        _call(breaker, ok=True)
+    assert busy.value.retry_after == timedelta(seconds=PROBE_EVERY)
+    clock.now += PROBE_EVERY
+    _call(breaker, ok=False)
+    with pytest.raises(ChannelBusyError):
+        _call(breaker, ok=True)
+    clock.now += PROBE_EVERY
+    _call(breaker, ok=True)
+    _call(breaker, ok=True)
+    assert breaker.open_destinations() == []
+
+
+def test_one_destination_does_not_block_another() -> None:
+    """R-030."""
+    breaker = Breaker(Clock())
+    for _ in range(MIN_ATTEMPTS):
+        _call(breaker, "webhook:bad", ok=False)
+    _call(breaker, "webhook:good", ok=True)
+    assert breaker.open_destinations() == ["webhook:bad"]
+
+
+def test_good_answers_about_bad_messages_are_no_outage() -> None:
+    """R-030: a list full of dead mailboxes does not stop the mail server."""
+    breaker = Breaker(Clock())
+    for _ in range(100):
+        _call(breaker, ok=False, outage=False)
+    assert breaker.open_destinations() == []
