@@ -14,8 +14,6 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
 from automation.engine.types import Event
 from profiles.behavior.engagement import engagement_score
 
