@@ -223,7 +223,9 @@ WEBHOOK_SECRET = declare(
 WEBHOOK_ALLOW_LOOPBACK = declare(
     "BECKON_WEBHOOK_ALLOW_LOOPBACK", False, "Let webhooks reach this machine; development only."
 )
-WEBHOOK_PORTS = declare("BECKON_WEBHOOK_PORTS", [80, 443], "Ports webhooks may call.")
+WEBHOOK_PORTS = [
+    int(port) for port in declare("BECKON_WEBHOOK_PORTS", ["80", "443"], "Ports webhooks may call.")
+]
 METRICS_TOKEN = declare(
     "BECKON_METRICS_TOKEN", "", "Bearer token of /metrics; empty: open to this machine only.", is_secret=True
 )

@@ -7,3 +7,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("automation.api.urls")),
 ]
+
+handler400 = "automation.api.problems.bad_request"
+handler404 = "automation.api.problems.not_found"
+handler500 = "automation.api.problems.server_error"

@@ -21,24 +21,33 @@ from django.db import connection
 from config.supervisor import Supervisor
 
 
+def environment(workers: int) -> dict[str, str]:
+    """What makes other processes work on this test's database."""
+    url = urlsplit(settings.DATABASE_URL or settings.EMBEDDED.database_url)
+    return {
+        "DATABASE_URL": urlunsplit(url._replace(path=f"/{connection.settings_dict['NAME']}")),
+        "REDIS_URL": settings.REDIS_CLIENT_URL,
+        "REDIS_PREFIX": settings.REDIS_PREFIX,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "BECKON_LEASE_SECONDS": "3",
+        "BECKON_LANE_SHARERS": str(workers),
+    }
+
+
 class Scene:
     """A running Beckon without a web server; the test ingests by itself."""
 
     def __init__(self, base: Path, workers: list[str]) -> None:
-        url = urlsplit(settings.DATABASE_URL or settings.EMBEDDED.database_url)
-        name = connection.settings_dict["NAME"]
-        self.environment = {
-            "DATABASE_URL": urlunsplit(url._replace(path=f"/{name}")),
-            "REDIS_URL": settings.REDIS_CLIENT_URL,
-            "REDIS_PREFIX": settings.REDIS_PREFIX,
-            "SECRET_KEY": settings.SECRET_KEY,
-            "BECKON_LEASE_SECONDS": "3",
-            "BECKON_LANE_SHARERS": str(len(workers) or 8),
-        }
         self.redis = redis.Redis.from_url(settings.REDIS_CLIENT_URL)
         self.redis.flushall()
         self.supervisor = Supervisor(
-            self.environment, base, web=False, workers=workers, beat=True, migrate=False, restart=False
+            environment(len(workers)),
+            base,
+            web=False,
+            workers=workers,
+            beat=True,
+            migrate=False,
+            restart=False,
         )
 
     def __enter__(self) -> Scene:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from automation.models import Delivery, Execution, QuarantinedEvent, QueuedEvent, SendReservation
-from tests.chaos.conftest import Scene, wait_until
+from tests.chaos.conftest import Scene, environment, wait_until
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger, send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -97,9 +97,8 @@ while time.monotonic() < ends:
 """
 
 
-def test_cap_one_holds_for_1600_events_over_eight_processes(transactional_db: None, tmp_path: Path) -> None:
+def test_cap_one_holds_for_1600_events_over_eight_processes(transactional_db: None) -> None:
     """T8, R-015, R-016, H-014, H-015, S-181..S-183: exactly one message for each of 200 customers."""
-    scene = Scene(tmp_path, [])
     customers, each = 200, 8
     introduce(customers)
     make_trigger(actions=[EMAIL])
@@ -108,10 +107,8 @@ def test_cap_one_holds_for_1600_events_over_eight_processes(transactional_db: No
         send(
             *(incoming(customer_id=f"c{n}", at=now + timedelta(milliseconds=turn)) for n in range(customers))
         )
-    environment = {**scene.supervisor.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    racers = [
-        subprocess.Popen([sys.executable, "-c", _RACER, f"racer-{n}"], env=environment) for n in range(8)
-    ]
+    shared = {**os.environ, **environment(8), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    racers = [subprocess.Popen([sys.executable, "-c", _RACER, f"racer-{n}"], env=shared) for n in range(8)]
     assert [racer.wait(90) for racer in racers] == [0] * 8
     assert SendReservation.objects.count() == customers
     assert SendReservation.objects.values("profile_id").distinct().count() == customers
