@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from analytics.bench.errors import AnswerError, BenchError
 
 TIMEOUT = 60.0
+IDLE = (
+    2.0  # A connection that was not used for so long is opened anew: servers close them after five seconds.
+)
 
 
 def request(url: str, body: bytes, token: str = "") -> bytes:
@@ -35,14 +38,19 @@ class Connection:
         parts = urlsplit(url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._socket: socket.socket | None = None
+        self._used_at = 0.0
 
     def send(self, whole: bytes) -> tuple[int, bytes]:
         """Send a whole request; returns (status, body)."""
+        if time.monotonic() - self._used_at > IDLE:
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection(self._address, TIMEOUT)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(whole)
-        return self._answer(self._socket)
+        answer = self._answer(self._socket)
+        self._used_at = time.monotonic()
+        return answer
 
     def close(self) -> None:
         """Close it."""

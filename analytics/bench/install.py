@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from analytics.bench.accounting import SCOPE
 from analytics.bench.shapes import TEMPLATE, documents, probes
 from automation.engine.types import Mode, Priority
 from automation.models import Template, Trigger, TriggerVersion, WriteKey
 from automation.pipeline import publish
+
+_CURRENT = (
+    "UPDATE automation_trigger t SET current_version_id = v.id FROM automation_triggerversion v"
+    " WHERE v.trigger_id = t.id"
+)
 
 
 def install(shape: str, triggers: int, *, with_probes: bool = False) -> str:
@@ -37,12 +42,11 @@ def install(shape: str, triggers: int, *, with_probes: bool = False) -> str:
         TriggerVersion.objects.all().delete()
         Trigger.objects.all().delete()
         made = Trigger.objects.bulk_create([_trigger(document) for document in wanted])
-        versions = TriggerVersion.objects.bulk_create(
+        TriggerVersion.objects.bulk_create(
             [TriggerVersion(trigger=trigger, number=1, definition=trigger.document()) for trigger in made]
         )
-        for trigger, version in zip(made, versions, strict=True):
-            trigger.current_version = version
-        Trigger.objects.bulk_update(made, ["current_version"], batch_size=1000)
+        with connection.cursor() as cursor:
+            cursor.execute(_CURRENT)
         key = WriteKey(name="bench", source=SCOPE, scopes=[WriteKey.Scope.EVENTS_WRITE])
         token = key.issue()
         key.save()

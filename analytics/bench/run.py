@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from importlib.metadata import version
 from typing import Any
 
@@ -25,10 +25,10 @@ def all_keys() -> list[str]:
     return [key for part in PARTS for key in part.keys]
 
 
-def run(site: Site, sizes: Sizes, wanted: Iterable[str], tell: Tell) -> dict[str, Any]:
+def run(site: Site, sizes: Sizes, wanted: Collection[str], tell: Tell) -> dict[str, Any]:
     """Measure `wanted` (all keys: empty). Raises when an event is not accounted for: then there are no figures."""
     started = time.monotonic()
-    keys = frozenset(wanted) or frozenset(all_keys())
+    keys = frozenset(wanted) or frozenset(all_keys()) - sizes.skipped
     figures = Figures()
     facts = _checked(site, tell)
     took: dict[str, float] = {}
@@ -43,6 +43,7 @@ def run(site: Site, sizes: Sizes, wanted: Iterable[str], tell: Tell) -> dict[str
         **{key: figures.values[key] for key in all_keys() if key in figures.values and key in keys},
         "mode": sizes.name,
         "notes": {key: text for key, text in figures.notes.items() if key in keys},
+        "skipped": [key for key in all_keys() if key not in keys and not wanted],
         "detail": {key: value for key, value in figures.detail.items() if key in keys},
         "environment": facts,
         "seconds": {**took, "all": round(time.monotonic() - started, 1)},

@@ -87,10 +87,11 @@ class Site:
 
     def station(self, name: str, *, shape: str, triggers: int) -> Station:
         """A process with a database and triggers of its own, without customers."""
-        self.databases.create(name, template=TEMPLATE)
+        template, _ = self.installed(shape, triggers)
+        self.databases.create(name, template=template)
         station = Station(name, self.env(name))
         self.until_the_end(station.close)
-        station.ask("install", shape=shape, triggers=triggers)
+        station.ask("follow", shape=shape, triggers=triggers)
         return station
 
     def product(

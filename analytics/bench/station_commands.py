@@ -27,12 +27,10 @@ _reference: Reference | None = None
 _runs = 0
 
 
-def prepare(shape: str, triggers: int, with_probes: bool = False) -> str:
-    """Install triggers; from here on this station's database is followed by a reference. Returns a key's token."""
+def follow(shape: str, triggers: int) -> None:
+    """From here on, what this station decides is compared with a reference."""
     global _reference
-    token = install(shape, triggers, with_probes=with_probes)
     _reference = Reference(shape, triggers)
-    return token
 
 
 def reset(customers: int) -> None:
@@ -131,7 +129,8 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "install": prepare,
+    "install": install,
+    "follow": follow,
     "reset": reset,
     "run": run,
     "publish": publish_one,

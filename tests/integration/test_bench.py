@@ -81,7 +81,7 @@ def test_a_tiny_run_prints_the_figures_asked_for_and_nothing_else() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(done.stdout)
-    about = {"mode", "notes", "detail", "environment", "seconds"}
+    about = {"mode", "notes", "skipped", "detail", "environment", "seconds"}
     assert set(figures) - about == set(asked)
     product, floor, ratio = (figures[key] for key in asked[:3])
     assert product > 0

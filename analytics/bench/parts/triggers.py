@@ -57,10 +57,8 @@ def measure(session: Session) -> None:
     for count in sizes.trigger_counts:
         if wants_spread or (count == 1000 and session.wants(*_ARTICLE)):
             add(f"{count} triggers", "spread", count, SHOP)
-    for count in (1_000, 10_000):
-        if count in sizes.trigger_counts and session.wants(
-            "same_event_1000_triggers_events_per_s", "cost_10000_on_one_name_over_100_triggers"
-        ):
+    for count, key in ((1_000, KEYS[2]), (10_000, KEYS[3])):
+        if count in sizes.trigger_counts and session.wants(key):
             add(f"{count} triggers on one name", "one_name", count, ONE_NAME)
     rates = _with_article(session, contestants, both)
     for station in stations:
@@ -97,6 +95,8 @@ def _report(session: Session, rates: dict[str, list[float]]) -> None:
     }
     if session.wants("triggers"):
         figures.put_each("triggers", counted)
+        if missing := {"10", "100", "1000", "10000"} - counted.keys():
+            figures.note("triggers", f"without {', '.join(sorted(missing, key=int))} triggers")
     low, high = str(100), str(sizes.trigger_counts[-1])
     if session.wants("cost_10000_over_100_triggers"):
         figures.put_ratio("cost_10000_over_100_triggers", counted[low], counted[high])

@@ -29,7 +29,7 @@ from config.servers import Servers
 from config.supervisor import Supervisor
 
 SIGN_OF_LIFE_SECONDS = 5.0
-OTHERS = ("mode", "notes", "detail", "environment", "seconds")
+OTHERS = ("mode", "notes", "skipped", "detail", "environment", "seconds")
 
 
 class Command(BaseCommand):
@@ -134,6 +134,8 @@ def _print(figures: dict[str, Any]) -> None:
     console.print(table)
     for key, note in figures["notes"].items():
         console.print(f"[bold]{key}[/bold]: {note}")
+    if figures["skipped"]:
+        console.print(f"[bold]Skipped[/bold] in this mode: {', '.join(figures['skipped'])}")
 
 
 def _number(value: Any) -> str:
