@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
+from automation.channels.outages import Outages
 
 WINDOW = 60.0  # Seconds of attempts that are looked at.
 MIN_ATTEMPTS = 20
@@ -59,10 +60,11 @@ class Circuit:
 
 
 class Breaker:
-    """The circuits of this process."""
+    """The circuits of this process; outages are shared with the others."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, outages: Outages | None = None) -> None:
         self._clock = clock
+        self._outages = outages
         self._circuits: dict[str, Circuit] = {}
 
     def call(self, destination: str, attempt: Callable[[], Receipt]) -> Receipt:
@@ -73,6 +75,8 @@ class Breaker:
                 self._circuits.clear()
             circuit = self._circuits[destination] = Circuit()
         wait = circuit.wait(self._clock())
+        if not (wait or circuit.is_open) and self._outages:
+            wait = self._outages.wait(destination)
         if wait > 0:
             raise ChannelBusyError(
                 "The destination failed too often and is left alone for a while.",
@@ -82,18 +86,31 @@ class Breaker:
             receipt = attempt()
         except DeliveryError as error:
             # Only an outage speaks against the destination: "no such mailbox" is a good answer.
-            circuit.record(not error.outage, self._clock())
+            self._record(destination, circuit, is_ok=not error.outage)
             raise
-        circuit.record(True, self._clock())
+        self._record(destination, circuit, is_ok=True)
         return receipt
+
+    def _record(self, destination: str, circuit: Circuit, *, is_ok: bool) -> None:
+        was_open = circuit.is_open
+        circuit.record(is_ok, self._clock())
+        if self._outages is None:
+            return
+        if circuit.is_open:
+            self._outages.tell(destination, PROBE_EVERY)
+        elif was_open:
+            self._outages.end(destination)
 
     def open_destinations(self) -> list[str]:
         """Those that are left alone now, for health pages."""
         return sorted(name for name, circuit in self._circuits.items() if circuit.is_open)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything, for others too."""
+        for destination in self._circuits:
+            if self._outages:
+                self._outages.end(destination)
         self._circuits.clear()
 
 
-BREAKER = Breaker()
+BREAKER = Breaker(outages=Outages())

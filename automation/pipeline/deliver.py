@@ -11,9 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
+from automation import queues
 from automation.actions.base import INTERNAL, Action, Emit, Job
 from automation.channels.base import DeliveryError
 from automation.channels.registry import Channels, address_column, may_repeat
@@ -63,6 +65,18 @@ def rescue() -> int:
         rescued += settle(row, ending, expected=endings.SENDING, counts=counts)
     tally.add(_counted(counts))
     return rescued
+
+
+def retry(delivery_id: UUID) -> bool:
+    """A person wants a failed delivery tried again, with the same ids. False when it is not failed (any more).
+
+    The last look is taken as ever; an uncertain message is not for this (see automation.pipeline.settle).
+    """
+    with transaction.atomic():
+        lane = delivery_rows.reopen(delivery_id)
+        if lane is not None:
+            queues.ring_deliveries(Priority(lane).lane)
+    return lane is not None
 
 
 def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:

@@ -255,6 +255,27 @@ def suppress_address(row: Row, error: str) -> None:
         )
 
 
+_REOPEN = """
+WITH x AS (
+  UPDATE automation_execution SET status = 'processing', reason = '', error = '', processed_at = NULL
+  WHERE (id, decided_at) = (
+    SELECT execution_id, execution_decided_at FROM automation_delivery WHERE id = %(id)s AND status = 'failed')
+  RETURNING id)
+UPDATE automation_delivery d SET status = 'pending', reason = '', error = '', error_class = '',
+  due_at = now(), tries = 0, sending_at = NULL, finished_at = NULL, lease_until = NULL
+FROM x WHERE d.id = %(id)s AND d.execution_id = x.id AND d.status = 'failed'
+RETURNING d.lane
+"""
+
+
+def reopen(delivery_id: UUID) -> int | None:
+    """Make a failed delivery due again, as if never tried; its lane, or None when it is not failed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REOPEN, {"id": delivery_id})
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
 def expired(limit: int) -> Sequence[Row]:
     """Rows whose worker ended in the middle of the call."""
     with connection.cursor() as cursor:

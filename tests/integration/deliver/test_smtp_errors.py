@@ -13,7 +13,7 @@ from django.db import connection
 
 from automation.channels import smtp
 from automation.models import Delivery, Execution
-from automation.pipeline.deliver import deliver_batch
+from automation.pipeline.deliver import deliver_batch, retry
 from profiles.models import AddressSuppression
 from tests.integration.deliver.factory import EMAIL, deliveries, make_execution, make_template, make_trigger
 from tests.integration.deliver.mailserver import Scripted
@@ -205,3 +205,22 @@ def test_a_refused_recipient_does_not_disturb_the_others_of_the_batch(scripted: 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT address) FROM profiles_addresssuppression")
         assert cursor.fetchone()[0] == 2
+
+
+def test_a_person_may_have_a_failed_delivery_tried_again(scripted: Start) -> None:
+    """S-146, H-019: with the same ids; only what failed, and only once."""
+    server = scripted(rcpt="550 no")
+    row, execution = attempt()
+    server.script = {}
+    assert retry(row.pk)
+    assert not retry(row.pk)
+    again = Delivery.objects.get()
+    assert (again.status, again.tries, again.error, again.sending_at) == ("pending", 0, "", None)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error, execution.processed_at) == ("processing", "", None)
+    assert deliver_batch("medium", worker="test", limit=10) == 1
+    again.refresh_from_db()
+    assert (again.status, again.provider_id) == ("sent", f"<{row.pk}@beckon.local>")
+    assert not retry(row.pk)
+    execution.refresh_from_db()
+    assert execution.status == "triggered"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
 from automation.channels.breaker import MIN_ATTEMPTS, PROBE_EVERY, WINDOW, Breaker, Circuit
+from automation.channels.outages import Outages
 
 
 class Clock:
@@ -85,3 +87,48 @@ def test_good_answers_about_bad_messages_are_no_outage() -> None:
     for _ in range(100):
         _call(breaker, ok=False, outage=False)
     assert breaker.open_destinations() == []
+
+
+class Flags:
+    """What Outages promises, in memory."""
+
+    def __init__(self) -> None:
+        self.down: dict[str, float] = {}
+
+    def wait(self, destination: str) -> float:
+        return self.down.get(destination, 0.0)
+
+    def tell(self, destination: str, seconds: float) -> None:
+        self.down[destination] = seconds
+
+    def end(self, destination: str) -> None:
+        self.down.pop(destination, None)
+
+
+def test_what_one_process_finds_down_the_others_leave_alone() -> None:
+    """R-030: the state is shared, and ends when the destination is back."""
+    clock, flags = Clock(), Flags()
+    first, second = Breaker(clock, flags), Breaker(clock, flags)  # type: ignore[arg-type]
+    for _ in range(MIN_ATTEMPTS):
+        _call(first, ok=False)
+    assert flags.down == {"email:a": PROBE_EVERY}
+    with pytest.raises(ChannelBusyError):
+        _call(second, ok=True)
+    _call(second, "email:b", ok=True)
+    clock.now += PROBE_EVERY
+    _call(first, ok=True)
+    assert flags.down == {}
+    _call(second, ok=True)
+
+
+def test_without_redis_each_process_knows_its_own_outages(settings: Any) -> None:
+    """R-030: the local fallback; Redis is not asked again at once."""
+    settings.REDIS_CLIENT_URL = "unix:///nowhere/redis.sock?db=0"
+    clock = Clock()
+    outages = Outages(clock)
+    breaker = Breaker(clock, outages)
+    for _ in range(MIN_ATTEMPTS):
+        _call(breaker, ok=False)
+    with pytest.raises(ChannelBusyError):
+        _call(breaker, ok=True)
+    assert outages.wait("email:a") == 0.0
