@@ -23,7 +23,7 @@ setup-run: $(VENV)/.installed
 up: setup-run ## run all of Beckon in this terminal (Ctrl-C stops it)
 	$(BIN)/python manage.py up
 
-demo: setup-run ## a shop with four weeks of customers, end to end, on this machine
+demo: setup-run ## a small shop and two weeks of its events, end to end, on this machine
 	$(BIN)/python manage.py demo
 
 bench: setup ## measure throughput and latency against the floor

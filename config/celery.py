@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import worker_process_init, worker_ready
 from kombu import Queue
+
+from config import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -53,3 +56,15 @@ app.conf.update(
     enable_utc=True,
 )
 app.autodiscover_tasks(["automation", "analytics"])
+
+
+@worker_process_init.connect
+def prepare_process(**_: object) -> None:
+    """Once in each process of the pool, after the fork."""
+    garbage.calm()
+
+
+@worker_ready.connect
+def sweep_at_start(sender: object, **_: object) -> None:
+    """A worker that comes up looks for work that no bell speaks for any more (R-014)."""
+    app.tasks["automation.tasks.periodic_sweep"].apply_async(queue="periodic", expires=60)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections import deque
 import json
 import os
 import signal
@@ -41,6 +42,7 @@ class Mailbox:
         ledger.parent.mkdir(parents=True, exist_ok=True)
         self.folder = ledger.parent
         self.keep = keep
+        self._kept = deque(sorted(self.folder.glob("*.eml")))
         self._ledger = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
@@ -58,9 +60,11 @@ class Mailbox:
         os.close(self._ledger)
 
     def _keep(self, content: bytes, received_at: datetime) -> None:
-        (self.folder / f"{received_at:%Y%m%dT%H%M%S.%fZ}.eml").write_bytes(content)
-        for old in sorted(self.folder.glob("*.eml"))[: -self.keep]:
-            old.unlink(missing_ok=True)
+        newest = self.folder / f"{received_at:%Y%m%dT%H%M%S.%fZ}.eml"
+        newest.write_bytes(content)
+        self._kept.append(newest)
+        while len(self._kept) > self.keep:
+            self._kept.popleft().unlink(missing_ok=True)
 
 
 def describe(content: bytes, envelope: Envelope, received_at: datetime) -> dict[str, object]:

@@ -174,22 +174,60 @@ def _state(values: Sequence[Any]) -> State:
     return state
 
 
-_STORE = (
-    "UPDATE profiles_profile p SET {sets}, updated_at = now() FROM json_to_recordset(%s::json) AS r("
-    "id bigint, email text, phone text, first_name text, last_name text, locale text, time_zone text,"
-    " time_zone_source text, last_activity timestamptz, first_seen timestamptz, engagement_value double precision,"
-    " engagement_at timestamptz, lifetime_value numeric, orders_count integer, behavior_segment text,"
-    " traits jsonb, trait_stamps jsonb, patterns jsonb) WHERE p.id = r.id"
-).format(sets=", ".join(f"{c} = r.{k}" for k, c in _COLUMN_OF.items() if k != "preferences"))
+# Column of every event, and those that only traits change; their types in the JSON of a row.
+_MOVING = {
+    "time_zone": "text",
+    "time_zone_source": "text",
+    "last_activity": "timestamptz",
+    "first_seen": "timestamptz",
+    "engagement_value": "double precision",
+    "engagement_at": "timestamptz",
+    "lifetime_value": "numeric",
+    "orders_count": "integer",
+    "behavior_segment": "text",
+    "patterns": "jsonb",
+}
+_TRAITS = {
+    "email": "text",
+    "phone": "text",
+    "first_name": "text",
+    "last_name": "text",
+    "locale": "text",
+    "traits": "jsonb",
+    "trait_stamps": "jsonb",
+}
 
 
-def store(states: Mapping[int, State]) -> None:
-    """Write back locked profiles, with one statement. Preferences belong to the preference centre."""
-    if not states:
-        return
-    rows = [{"id": profile_id, **state} for profile_id, state in states.items()]
+def _store_statement(types: Mapping[str, str]) -> str:
+    sets = ", ".join(f"{_COLUMN_OF[key]} = r.{key}" for key in types)
+    columns = ", ".join(f"{key} {kind}" for key, kind in types.items())
+    return (
+        f"UPDATE profiles_profile p SET {sets}, updated_at = now()"
+        f" FROM json_to_recordset(%s::json) AS r(id bigint, {columns}) WHERE p.id = r.id"
+    )
+
+
+_STORE_MOVING = _store_statement(_MOVING)
+_STORE_ALL = _store_statement(_MOVING | _TRAITS)
+
+
+def store(states: Mapping[int, State], *, former: Mapping[int, State] | None = None) -> None:
+    """Write back locked profiles. Preferences belong to the preference centre.
+
+    `former` are the states as loaded: where an event left the traits alone, they are not written again.
+    """
+    former = former or {}
+    moving, all_columns = [], []
+    for profile_id, state in states.items():
+        old = former.get(profile_id)
+        if old is not None and old["trait_stamps"] is state["trait_stamps"]:
+            moving.append({"id": profile_id} | {key: state[key] for key in _MOVING})
+        else:
+            all_columns.append({"id": profile_id, **state})
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [msgspec.json.encode(rows).decode()])
+        for statement, rows in ((_STORE_MOVING, moving), (_STORE_ALL, all_columns)):
+            if rows:
+                cursor.execute(statement, [msgspec.json.encode(rows).decode()])
 
 
 class ConsentWord(NamedTuple):

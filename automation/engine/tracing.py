@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import msgspec
 
 from automation.engine.conditions.base import Condition, Probe, probe_result
 from automation.engine.types import Facts, Result, Verdict
@@ -94,4 +95,4 @@ def _line(result: Result, width: int, items: int, reason: int) -> dict[str, Any]
 
 
 def _size(trace: dict[str, Any]) -> int:
-    return len(json.dumps(trace))
+    return len(msgspec.json.encode(trace))

@@ -59,7 +59,10 @@ def _attempt(batch: claim.Batch, worker: str) -> int:
         staying = [item for item in claimed if item.event.id not in gone]
         outcomes = decide.decide(staying, profiles, triggers, now=now)
         touched = {item.profile_id for item in staying if not profiles[item.profile_id].is_erased}
-        services.store({profile_id: outcomes.states[profile_id] for profile_id in touched})
+        services.store(
+            {profile_id: outcomes.states[profile_id] for profile_id in touched},
+            former={profile_id: locked.state for profile_id, locked in profiles.items()},
+        )
         services.record_consent(outcomes.words)
         record.record(outcomes, now)
         record.count_events(batch.lane, staying)
