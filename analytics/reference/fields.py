@@ -21,8 +21,8 @@ _PATTERNS = {"^[a-z0-9_]{1,100}$": "event name"}
 _LISTED = 6  # Values of a default written out; of more only how many.
 # Parts that have a section of their own.
 _SECTIONS = {
-    "DataCondition": "[row](#rows)",
-    "Step": "[step](#steps)",
+    "DataCondition": "[row](conditions.md#rows)",
+    "Step": "[step](conditions.md#steps)",
     "Period": "[a period](#most-times-per-period)",
     "Goal": "[a goal](#goal)",
 }
