@@ -34,5 +34,6 @@ def periodic_partitions() -> None:
 
 @shared_task
 def periodic_invariants() -> None:
-    """Verify the promises and log each breach."""
+    """Verify the promises and log each breach; sum up the counts of ended hours."""
     invariants.verify_and_log()
+    retention.tidy()

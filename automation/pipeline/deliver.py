@@ -86,7 +86,7 @@ def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
     stop = actions[row.action_index].get("on_failure") == "stop"
     alone = [Sibling(row.action_index, ending.status, ending.reason, ending.error)]
     end = endings.progress(alone, row.action_index, stop=stop) if is_over and len(actions) == 1 else None
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not delivery_rows.finish(row, ending, expected=expected, end=end):
             counts["lease_lost", row.lane, row.trigger_id, row.channel] += 1
             return False

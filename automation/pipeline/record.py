@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from automation.pipeline.decide import Decision, Outcomes
 
 COLLAPSE = timedelta(hours=24)  # Repeated holds within this window share one row.
 LATENCY_STEP = 1.25  # Bucket i of the latency tally: at most 1.25 ** i milliseconds.
-SAMPLES_KEPT = 50  # Recent misses kept of each trigger.
+SAMPLE_SECONDS = 30.0  # Each process keeps a miss of a trigger at most this often.
 
 _EXECUTIONS = """
 INSERT INTO automation_execution (id, trigger_id, version_id, profile_id, event_id, event_name, event_at, accepted_at,
@@ -280,10 +281,17 @@ def count_events(lane: Priority, claimed: Sequence[Claimed]) -> None:
     )
 
 
+_sampled_at: dict[int, float] = {}  # Trigger id -> when this process last kept a miss of it.
+
+
 def _sample(outcomes: Outcomes) -> None:
     """Keep one miss of each trigger of the batch: where it stopped and what that condition saw."""
     rows = []
+    present = time.monotonic()
     for trigger_id, (trigger, facts) in outcomes.samples.items():
+        if present - _sampled_at.get(trigger_id, -SAMPLE_SECONDS) < SAMPLE_SECONDS:
+            continue
+        _sampled_at[trigger_id] = present
         trace = trigger.trace(facts)
         pointer = trace.get("first_failing") or "/conditions"
         line = trace.get(pointer, {})

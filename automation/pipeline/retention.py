@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 LOCK = 7_000_002
 SEND_DAYS = 400  # Longer than any cap window or `time_since_last_email` looks back.
 HEARTBEAT = timedelta(days=1)
+SAMPLES_KEPT = 50  # Recent misses of each trigger.
 
 
 def keep(now: datetime | None = None) -> dict[str, list[str]]:
@@ -43,6 +44,20 @@ def keep(now: datetime | None = None) -> dict[str, list[str]]:
         cursor.execute(
             "DELETE FROM automation_heartbeat WHERE at < %s AND event_ids = '[]'", [now - HEARTBEAT]
         )
-        saved = tally.compact(now.replace(minute=0, second=0, microsecond=0))
-    log.info("retention", extra={"made": made, "dropped": dropped, "tally_rows_saved": saved})
+    log.info("retention", extra={"made": made, "dropped": dropped})
     return {"made": made, "dropped": dropped}
+
+
+def tidy(now: datetime | None = None) -> None:
+    """Sum up the tallies of ended hours, and keep only the newest misses of each trigger."""
+    now = now or datetime.now(UTC)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            return
+        tally.compact(now.replace(minute=0, second=0, microsecond=0))
+        cursor.execute(
+            "DELETE FROM automation_misssample WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER ("
+            "PARTITION BY trigger_id ORDER BY id DESC) AS rank FROM automation_misssample) m WHERE rank > %s)",
+            [SAMPLES_KEPT],
+        )

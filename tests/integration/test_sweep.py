@@ -12,7 +12,7 @@ from django_celery_beat.models import PeriodicTask
 
 from automation import queues
 from automation.engine.types import Mode, Priority
-from automation.models import Event, Heartbeat, MessageKey, QuarantinedEvent, QueuedEvent, Tally
+from automation.models import Event, Heartbeat, MessageKey, MissSample, QuarantinedEvent, QueuedEvent, Tally
 from automation.models.partitioned import ensure_partitions, month_start
 from automation.pipeline import claim, quarantine, retention, sweep, tally
 from automation.pipeline.publish import publish
@@ -124,6 +124,16 @@ def test_tallies_are_compacted_without_changing_a_sum() -> None:
     tally.add([("events", 1, None, "", 4)])
     assert tally.compact(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert Tally.objects.get().count == 7
+
+
+def test_only_the_newest_misses_of_a_trigger_are_kept() -> None:
+    now = datetime.now(UTC)
+    MissSample.objects.bulk_create(
+        MissSample(trigger_id=1, profile_id=1, event_id=n, event_at=now, pointer="/conditions/0")
+        for n in range(70)
+    )
+    retention.tidy()
+    assert set(MissSample.objects.values_list("event_id", flat=True)) == set(range(20, 70))
 
 
 def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
