@@ -32,7 +32,7 @@ class EmailChannel(Channel):
         if settings.EMAIL_BACKEND == SMTP_BACKEND:
             self._session = self._session or smtp.Session()
             sender = parseaddr(built.from_email)[1]
-            self._session.deliver(sender, message.to, _wire(built))
+            self._session.deliver(sender, message.to, _wire(built, message))
         elif settings.EMAIL_BACKEND == CONSOLE_BACKEND:
             console.show(message)
         else:
@@ -70,7 +70,10 @@ def _by_backend(message: EmailMultiAlternatives) -> None:
         ) from error
 
 
-def _wire(message: EmailMultiAlternatives) -> bytes:
+def _wire(message: EmailMultiAlternatives, email: Email) -> bytes:
     built: Any = message.message()  # Django's subclass takes the line ending; the stubs say otherwise.
+    if built.is_multipart():
+        # Else one is drawn and sought in the body by a fresh regular expression: a quarter of all the work.
+        built.set_boundary(f"=_{email.delivery_id.hex}")
     raw: bytes = built.as_bytes(linesep="\r\n")
     return raw

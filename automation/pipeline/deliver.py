@@ -83,7 +83,7 @@ def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
     """Record an ending and what follows from it, in one transaction. False when the row was not ours."""
     actions = version(row.version_id).actions
     is_over = ending.status != endings.PENDING
-    stop = actions[row.action_index].get("on_failure") == "stop"
+    stop = row.action_index < len(actions) and actions[row.action_index].get("on_failure") == "stop"
     alone = [Sibling(row.action_index, ending.status, ending.reason, ending.error)]
     end = endings.progress(alone, row.action_index, stop=stop) if is_over and len(actions) == 1 else None
     with transaction.atomic(savepoint=False):
