@@ -32,9 +32,10 @@ def lately(trigger_ids: Collection[int], span: timedelta = timedelta(hours=24)) 
     for trigger_id, label, total in rows:
         done = found[trigger_id]
         done.by_reason[label] += total
-        is_held = label.partition(":")[0] in ("suppressed", "failed")
         found[trigger_id] = Done(
-            done.fired + total * (not is_held), done.held + total * is_held, done.by_reason
+            done.fired + total * (label == "fired"),
+            done.held + total * label.startswith("suppressed"),
+            done.by_reason,
         )
     return found
 

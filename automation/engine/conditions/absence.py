@@ -205,5 +205,5 @@ class Absence(Condition):
             return f"{subject} since {self.since}"
         minutes = self.window.total_seconds() / 60
         if self.after:
-            return f"and then {subject} for {wording.duration(minutes)}"
+            return f"{subject} follows for {wording.duration(minutes)}"
         return f"{subject} in the last {wording.last(minutes)}"

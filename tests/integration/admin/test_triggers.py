@@ -285,3 +285,17 @@ def test_who_may_only_look_sees_the_trigger(sign_in: SignIn) -> None:
     marketer = sign_in("Marketer").get(page)
     assert marketer.status_code == 200
     assert 'name="_save"' not in marketer.content.decode()
+
+
+@pytest.mark.django_db
+def test_fired_counts_neither_what_waits_nor_what_was_held_back() -> None:
+    """The list's figures are those of the decisions page."""
+    from automation.admin.trigger_facts import lately
+    from automation.pipeline import tally
+
+    tally.add(
+        [("executions", 3, 7, "fired", 2), ("executions", 3, 7, "waiting:delay", 5)]
+        + [("executions", 3, 7, "suppressed:cooldown", 3)]
+    )
+    done = lately([7])[7]
+    assert (done.fired, done.held) == (2, 3)
