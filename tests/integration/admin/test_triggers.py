@@ -294,8 +294,8 @@ def test_fired_counts_neither_what_waits_nor_what_was_held_back() -> None:
     from automation.pipeline import tally
 
     tally.add(
-        [("executions", 3, 7, "fired", 2), ("executions", 3, 7, "waiting:delay", 5)]
-        + [("executions", 3, 7, "suppressed:cooldown", 3)]
+        ("executions", 3, 7, label, n)
+        for label, n in (("fired", 2), ("waiting:delay", 5), ("suppressed:cooldown", 3))
     )
     done = lately([7])[7]
     assert (done.fired, done.held) == (2, 3)
