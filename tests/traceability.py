@@ -16,6 +16,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 PAGE = TESTS.parent / "docs" / "traceability.md"
 IDS = TESTS / "traceability_ids.tsv"
+NAMES = TESTS / "traceability_names.tsv"
 SHOWN = 5  # Tests named for one id; more are counted.
 
 PARTS = {
@@ -34,6 +35,12 @@ def known_ids() -> dict[str, str]:
     """Every id with a few words, in order."""
     rows = (line.split("\t", 1) for line in IDS.read_text(encoding="utf-8").splitlines())
     return {identifier: words.strip() for identifier, words in rows}
+
+
+def counterparts() -> list[tuple[str, str, str]]:
+    """(id, name used and never defined by the article, `module:attribute` of ours or `open`)."""
+    rows = (line.split("\t") for line in NAMES.read_text(encoding="utf-8").splitlines())
+    return [(identifier, name, ours) for identifier, name, ours in rows]
 
 
 def ids_in(text: str) -> list[str]:
@@ -90,6 +97,17 @@ def page(ids: Mapping[str, str], claimed: Mapping[str, list[str]]) -> str:
         lines += [
             f"| {key} | {_cell(words)} | {_proofs(claimed.get(key, []))} |" for key, words in own.items()
         ]
+    lines += [
+        "",
+        "## Counterparts",
+        "",
+        "Names that the article uses and never defines (H-005 to H-007), and what does that work here.",
+        "",
+        "| Id | Name | Here |",
+        "|---|---|---|",
+    ]
+    for identifier, name, ours in counterparts():
+        lines.append(f"| {identifier} | `{name}` | {ours if ours == 'open' else f'`{ours}`'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 
 import pytest
@@ -21,7 +22,8 @@ def test_the_page_is_fresh() -> None:
 
 
 def test_every_id_has_its_row() -> None:
-    rows = re.findall(r"^\| ([SHR]-\d{3}|T\d+) \|", page(), re.MULTILINE)
+    requirements = page().partition("\n## Counterparts")[0]
+    rows = re.findall(r"^\| ([SHR]-\d{3}|T\d+) \|", requirements, re.MULTILINE)
     wanted = [f"S-{n:03}" for n in range(1, 270) if n != 199]
     wanted += [f"H-{n:03}" for n in range(1, 85)] + [f"R-{n:03}" for n in range(1, 57)]
     wanted += [f"T{n}" for n in range(1, 28)]
@@ -49,6 +51,14 @@ def test_every_named_test_exists() -> None:
         if name.rpartition("::")[2] not in defined:
             missing.append(f"{file}::{name}")
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    "ours", sorted({ours for _, _, ours in traceability.counterparts() if ours != "open"})
+)
+def test_every_named_counterpart_exists(ours: str) -> None:
+    module, attribute = ours.split(":")
+    assert hasattr(importlib.import_module(module), attribute)
 
 
 @pytest.mark.parametrize(
