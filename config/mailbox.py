@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections import deque
 import json
 import os
 import signal
 import socket
 import sys
+from collections import deque
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from pathlib import Path

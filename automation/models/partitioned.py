@@ -55,20 +55,29 @@ def ensure_partitions(now: datetime, *, back: int, ahead: int = 3) -> list[str]:
 
     Rows of such a month that went to the default partition meanwhile are moved into the new one.
     """
-    made = []
+    made = missing_partitions(now, back=back, ahead=ahead)
     for table, column in PARTITIONED.items():
         for offset in range(-back, ahead + 1):
             name = f"{table}_{month_start(now, offset):%Y_%m}"
-            if _make(table, column, name, month_start(now, offset), month_start(now, offset + 1)):
-                made.append(name)
+            if name in made:
+                _make(table, column, name, month_start(now, offset), month_start(now, offset + 1))
     return made
 
 
-def _make(table: str, column: str, name: str, start: datetime, end: datetime) -> bool:
+def missing_partitions(now: datetime, *, back: int, ahead: int = 3) -> list[str]:
+    """Names of the monthly partitions around `now` that do not exist yet."""
+    names = [
+        f"{t}_{month_start(now, offset):%Y_%m}" for t in PARTITIONED for offset in range(-back, ahead + 1)
+    ]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        if cursor.fetchone()[0]:
-            return False
+        cursor.execute(
+            "SELECT n FROM unnest(%s::text[]) AS n WHERE to_regclass(n) IS NULL ORDER BY n", [names]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _make(table: str, column: str, name: str, start: datetime, end: datetime) -> None:
+    with connection.cursor() as cursor:
         cursor.execute(f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING DEFAULTS INCLUDING CONSTRAINTS)')
         cursor.execute(
             f'WITH moved AS (DELETE FROM "{table}_rest" WHERE "{column}" >= %s AND "{column}" < %s RETURNING *)'
@@ -78,12 +87,11 @@ def _make(table: str, column: str, name: str, start: datetime, end: datetime) ->
         cursor.execute(
             f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES FROM (%s) TO (%s)', [start, end]
         )
-    return True
 
 
-def drop_partitions(before: datetime) -> list[str]:
-    """Drop the monthly partitions that ended at or before `before`; returns their names."""
-    dropped = []
+def expired_partitions(before: datetime) -> list[str]:
+    """Names of the monthly partitions that ended at or before `before`."""
+    expired = []
     with connection.cursor() as cursor:
         for table in PARTITIONED:
             cursor.execute(
@@ -92,11 +100,19 @@ def drop_partitions(before: datetime) -> list[str]:
                 [table],
             )
             for (name,) in cursor.fetchall():
-                suffix = name.removeprefix(f"{table}_")
+                month = name.removeprefix(f"{table}_")
                 if (
-                    suffix != "rest"
-                    and month_start(datetime.strptime(f"{suffix}+0000", "%Y_%m%z"), 1) <= before
+                    month != "rest"
+                    and month_start(datetime.strptime(f"{month}+0000", "%Y_%m%z"), 1) <= before
                 ):
-                    cursor.execute(f'DROP TABLE "{name}"')
-                    dropped.append(name)
-    return dropped
+                    expired.append(name)
+    return expired
+
+
+def drop_partitions(before: datetime) -> list[str]:
+    """Drop the monthly partitions that ended at or before `before`; returns their names."""
+    expired = expired_partitions(before)
+    with connection.cursor() as cursor:
+        for name in expired:
+            cursor.execute(f'DROP TABLE "{name}"')
+    return expired

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
@@ -117,6 +120,20 @@ def test_retention_drops_whole_months_and_their_keys() -> None:
     assert Event.objects.count() == 1
     assert MessageKey.objects.count() == 1
     ensure_partitions(now, back=13)
+
+
+def test_the_retention_command_says_what_it_would_do_and_does_it() -> None:
+    """S-101: a dry run changes nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE automation_event_{month_start(datetime.now(UTC), 3):%Y_%m}")
+    said = []
+    for arguments in (["--dry-run"], [], []):
+        out = StringIO()
+        call_command("retention", "--json", *arguments, stdout=out)
+        said.append(json.loads(out.getvalue()))
+    assert said[0] == said[1]
+    assert len(said[0]["made"]) == 1
+    assert said[2]["made"] == []
 
 
 def test_tallies_are_compacted_without_changing_a_sum() -> None:
