@@ -23,7 +23,8 @@ PARTS = {
     "S": ("What the product does", "S-199 is not used."),
     "H": (
         "Faults it must not have",
-        "Each names a fault of the article's engine; its test fails on that behaviour.",
+        "Each names a fault of the article's engine; its test fails on that behaviour. The article is a published"
+        " description of such an engine, whose names and JSON shapes Beckon keeps on the wire.",
     ),
     "R": ("Reliability and security", "The promises are explained in [once](explanation/once.md)."),
     "T": ("Servers and workers that die", "Runs of `tests/chaos` and of the tests named."),
