@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 EVENTS_TASK = "automation.tasks.drain_events"
 DELIVERIES_TASK = "automation.tasks.drain_deliveries"
+SWEEP_TASK = "automation.tasks.periodic_sweep"
 
 BELL_SECONDS = 10  # A bell that was lost with its flag still up is silent for this long at most.
 BREAK_SECONDS = 5.0  # After a failed publish, bells are dropped this long instead of waiting again.
@@ -44,6 +45,11 @@ def ring(lane: str) -> None:
 def ring_deliveries(lane: str) -> None:
     """After this transaction commits, wake a worker for the due deliveries of `lane`."""
     transaction.on_commit(partial(_enqueue, DELIVERIES_TASK, lane))
+
+
+def sweep_now() -> None:
+    """Ask for a sweep at once, without waiting for the clock."""
+    _enqueue(SWEEP_TASK, "periodic")
 
 
 def answer(task: str, lane: str) -> None:
@@ -120,7 +126,8 @@ def _publish(task: str, lane: str) -> None:
         }
         connection = _state.connection = app.connection_for_write(transport_options=options)
     try:
-        app.tasks[task].apply_async((lane,), queue=lane, connection=connection, retry=False, expires=60)
+        arguments = () if task == SWEEP_TASK else (lane,)
+        app.tasks[task].apply_async(arguments, queue=lane, connection=connection, retry=False, expires=60)
     except BaseException:
         connection.release()
         _state.connection = None

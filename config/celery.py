@@ -67,4 +67,6 @@ def prepare_process(**_: object) -> None:
 @worker_ready.connect
 def sweep_at_start(sender: object, **_: object) -> None:
     """A worker that comes up looks for work that no bell speaks for any more (R-014)."""
-    app.tasks["automation.tasks.periodic_sweep"].apply_async(queue="periodic", expires=60)
+    from automation import queues  # The apps are loaded by now; when this file is read they are not.
+
+    queues.sweep_now()

@@ -206,6 +206,9 @@ QUIET_START = declare("BECKON_QUIET_START", "21:00", "Quiet hours begin (custome
 QUIET_END = declare("BECKON_QUIET_END", "08:00", "Quiet hours end; the same time as the start: none.")
 QUIET_HOURS = (time.fromisoformat(QUIET_START), time.fromisoformat(QUIET_END))
 DEFAULT_TIME_ZONE = declare("BECKON_TIME_ZONE", "UTC", "Zone of customers whose own is not known.")
+BEST_HOUR = declare(
+    "BECKON_BEST_HOUR", 10, "Hour of the customer's day for `optimal_personal` without a known one."
+)
 HOLDOUT_PERCENT = declare(
     "BECKON_HOLDOUT_PERCENT", 5.0, "Share of customers a marketing trigger never mails."
 )

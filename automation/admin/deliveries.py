@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from automation.admin import links
 from automation.admin.trace import tone
 from automation.models import Delivery
-from automation.pipeline import settle
+from automation.pipeline import deliver, settle
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
 from profiles.admin.masking import masked, may_see
@@ -43,7 +43,7 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     search_fields = ("id",)
     search_help_text = "The exact customer id, delivery id, decision id or idempotency key."
 
-    actions = ("it_arrived", "it_did_not")
+    actions = ("it_arrived", "it_did_not", "try_again")
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         if not may_see(request.user):
@@ -95,6 +95,24 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     @admin.action(description="Uncertain: it did not arrive (nothing is sent again)", permissions=["settle"])
     def it_did_not(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         self._settle(request, queryset, settle.did_not_arrive, "It did not arrive.")
+
+    @admin.action(description="Failed: try again (with the same ids)", permissions=["settle"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        rows = list(queryset)
+        again = [row for row in rows if deliver.try_again(row.pk)]
+        for row in again:
+            self.log_change(request, row, "Tried again.")
+        if len(again) < len(rows):
+            left = len(rows) - len(again)
+            self.message_user(
+                request, f"{left} left as they are: only what failed can be tried again.", messages.WARNING
+            )
+        if again:
+            self.message_user(
+                request,
+                f"{len(again)} will be tried again now. The receiver can tell a repeat by its unchanged id.",
+                messages.SUCCESS,
+            )
 
     def _settle(
         self, request: HttpRequest, queryset: QuerySet[Delivery], how: Callable[[UUID], bool], words: str

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
-from automation.channels.outages import Outages
+from automation.outages import Outages
 
 WINDOW = 60.0  # Seconds of attempts that are looked at.
 MIN_ATTEMPTS = 20

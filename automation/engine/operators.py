@@ -321,4 +321,3 @@ def test(operator: str, actual: Any, expected: Any, *, now: datetime, before: An
     if known is None:
         return broken("This operator is not known.")
     return known.bind(expected)(actual, now, before)
-

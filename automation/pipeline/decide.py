@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from automation import selectors
@@ -83,7 +83,7 @@ def decide(
     steps = _first_pass(ordered, index, outcomes)
     hits = [step for step in steps if step.hits]
     if hits:
-        loaded = _load(hits, profiles, index)
+        loaded = _load(hits, profiles, index, now)
         for step in steps:
             _second_pass(step, loaded, outcomes, now)
         outcomes.customers = loaded.customers
@@ -141,7 +141,9 @@ class Loaded:
     fired_this_hour: dict[int, int]
 
 
-def _load(steps: Sequence[Step], profiles: Mapping[int, Locked], index: TriggerIndex) -> Loaded:
+def _load(
+    steps: Sequence[Step], profiles: Mapping[int, Locked], index: TriggerIndex, now: datetime
+) -> Loaded:
     plans = {id(plan): plan for step in steps for plan in step.hits}.values()
     keys = {trigger_id: trigger.definition.key for trigger_id, trigger in index.by_id.items()}
     profile_ids = {step.event.profile_id for step in steps}
@@ -160,7 +162,7 @@ def _load(steps: Sequence[Step], profiles: Mapping[int, Locked], index: TriggerI
         customer.is_erased = profiles[profile_id].is_erased
     histories = _histories(steps)
     guarded = [p.trigger.trigger_id for p in plans if p.trigger.definition.max_per_hour]
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hour = now.replace(minute=0, second=0, microsecond=0)
     return Loaded(
         customers=customers,
         dead=customers_of.dead_addresses(step.after for step in steps),

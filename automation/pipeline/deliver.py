@@ -67,7 +67,7 @@ def rescue() -> int:
     return rescued
 
 
-def retry(delivery_id: UUID) -> bool:
+def try_again(delivery_id: UUID) -> bool:
     """A person wants a failed delivery tried again, with the same ids. False when it is not failed (any more).
 
     The last look is taken as ever; an uncertain message is not for this (see automation.pipeline.settle).

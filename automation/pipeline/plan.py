@@ -18,6 +18,7 @@ from automation.engine.rules import CompiledTrigger, compile_trigger, walk
 from automation.engine.schedule import due_at
 from automation.engine.suppression import Ask, Cap, Policy
 from automation.engine.types import Facts, MessageClass, Mode, Priority, Verdict
+from profiles.behavior import best_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,17 @@ class Plan:
 
     def due_at(self, facts: Facts) -> datetime:
         """The moment this trigger wants to act, for an event that just matched."""
-        moment = due_at(self.trigger.definition.timing, at=facts.event.occurred_at, zone=facts.zone)
+        at = facts.event.occurred_at
+        own = best_hour(facts.profile["behavioral_patterns"], facts.zone, at)
+        moment = due_at(
+            self.trigger.definition.timing,
+            at=at,
+            zone=facts.zone,
+            best_hour=own,
+            global_hour=settings.BEST_HOUR,
+        )
         wait = self.trigger.wait
-        return max(moment, facts.event.occurred_at + wait) if wait else moment
+        return max(moment, at + wait) if wait else moment
 
     def dedupe_key(self, facts: Facts) -> str:
         """What makes the decision unique: the event, or the value the trigger names."""

@@ -5,6 +5,7 @@
 
 from profiles.behavior.engagement import HALF_LIFE_DAYS, WEIGHTS, engagement_score
 from profiles.behavior.merge import merge
+from profiles.behavior.patterns import best_hour
 from profiles.behavior.reduce import apply
 from profiles.behavior.segments import SEGMENTS, segment_of
 from profiles.behavior.state import COLUMNS, EMPTY, BehaviorEvent, State, empty, moment_text
@@ -20,6 +21,7 @@ __all__ = [
     "BehaviorEvent",
     "State",
     "apply",
+    "best_hour",
     "empty",
     "engagement_score",
     "merge",

@@ -20,7 +20,7 @@ mean interval = (last - first) / (count - 1) of a name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from profiles.behavior.money import order_value
@@ -35,6 +35,7 @@ MAX_NAMES: Final = 200
 MAX_CATEGORIES: Final = 100
 MAX_DEVICES: Final = 20
 MAX_ITEMS: Final = 50  # Lines of one order or cart whose category is counted.
+BEST_HOUR_EVIDENCE: Final = 10  # Activities before a customer's own best hour is believed.
 _LONGEST_LABEL: Final = 80
 _LONGEST_ID: Final = 128
 _HOURS: Final = tuple(str(hour) for hour in range(168))
@@ -128,3 +129,16 @@ def merge_patterns(known: Mapping[str, Any], other: Mapping[str, Any]) -> dict[s
         if key in other:
             _note_last(new, key, other[key])
     return new
+
+
+def best_hour(patterns: Mapping[str, Any], zone: tzinfo, at: datetime) -> int | None:
+    """The hour of the customer's day (0-23, at the offset of `at`) with most activity; None below BEST_HOUR_EVIDENCE.
+
+    Of equally busy hours the earliest.
+    """
+    counts = [0] * 24
+    offset = at.astimezone(zone).utcoffset() or timedelta(0)
+    shift = round(offset.total_seconds() / 3600)
+    for hour, n in patterns.get("hours", _NO_COUNTS).items():
+        counts[(int(hour) + shift) % 24] += n
+    return counts.index(max(counts)) if sum(counts) >= BEST_HOUR_EVIDENCE else None

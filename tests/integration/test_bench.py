@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from analytics.bench import accounting, client, fill, sizes
+from analytics.bench import accounting, client, fill, printing, sizes
 from analytics.bench.errors import AccountError, AnswerError
 from analytics.bench.figures import Figures
 from analytics.bench.flood import chunk
@@ -81,8 +81,7 @@ def test_a_tiny_run_prints_the_figures_asked_for_and_nothing_else() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(done.stdout)
-    about = {"mode", "notes", "skipped", "detail", "environment", "seconds"}
-    assert set(figures) - about == set(asked)
+    assert set(figures) - set(printing.ABOUT) == set(asked)
     product, floor, ratio = (figures[key] for key in asked[:3])
     assert product > 0
     assert floor > 0
@@ -212,3 +211,50 @@ def test_shapes_have_the_number_of_triggers_they_say(count: int) -> None:
     for shape in ("spread", "one_name"):
         keys = {document["key"] for document in documents(shape, count)}
         assert len(keys) == count
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "verdict"),
+    [
+        ("end_to_end_of_floor", 0.34, "missed"),
+        ("end_to_end_of_floor", 0.35, "good"),
+        ("end_to_end_of_floor", 0.5, "aim"),
+        ("cost_1m_over_10k_profiles", 1.51, "missed"),
+        ("cost_1m_over_10k_profiles", 1.5, "good"),
+        ("cost_1m_over_10k_profiles", 1.25, "aim"),
+    ],
+)
+def test_a_figure_is_shown_beside_its_target(key: str, value: float, verdict: str) -> None:
+    figures = {key: value, "detail": {key: {"median": value, "min": value - 0.1, "max": value + 0.1, "n": 5}}}
+    (row,) = printing.rows(figures)
+    assert (row.key, row.verdict) == (key, verdict)
+    assert float(row.least) < float(row.median) < float(row.greatest)
+
+
+def test_what_was_shrunk_or_skipped_is_said_in_the_table() -> None:
+    figures: dict[str, Any] = {
+        "latency": {"critical_idle": {"p50_ms": 12.3, "p99_ms": 140.0}},
+        "detail": {},
+        "notes": {"latency": "100 probes of each kind instead of 500"},
+        "skipped": ["workers"],
+        "mode": "quick",
+        "seconds": {"all": 100.0},
+        "environment": dict.fromkeys(
+            (
+                "processors",
+                "machine",
+                "load_before",
+                "server_version",
+                "python",
+                "django",
+                "celery",
+                "gunicorn",
+            ),
+            2,
+        )
+        | {"driver": "psycopg2 2"},
+    }
+    text = printing.markdown(figures)
+    assert "| `latency.critical_idle.p99_ms` | 140 | – | – | ≤ 100 (40) | missed |" in text
+    assert "- `latency`: 100 probes of each kind instead of 500." in text
+    assert "- `skipped in this mode`: workers." in text

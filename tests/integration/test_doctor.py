@@ -126,7 +126,7 @@ GOOD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     ],
 )
 def test_values_that_cannot_work_are_refused(changes: dict[str, Any], id: str | None) -> None:
-    """S-096: with an id and a hint."""
+    """S-086, S-096: with an id and a hint."""
     with override_settings(**changes):
         found = [one for one in checks.check_values(None) if one.id != "automation.W001"]
     assert [one.id for one in found] == ([id] if id else [])

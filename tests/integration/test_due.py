@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -50,7 +52,7 @@ def test_a_named_event_cancels_a_waiting_execution() -> None:
 
 
 def test_someone_who_unsubscribed_meanwhile_gets_nothing() -> None:
-    """H-020, S-018: consent is judged at the due moment."""
+    """H-020: consent is judged at the due moment."""
     make_trigger(actions=[EMAIL], timing=DELAY)
     send(*known(), incoming())
     decide_all()
@@ -125,12 +127,12 @@ def test_the_cap_holds_among_executions_that_come_due_together() -> None:
     assert outcomes(low) == [("suppressed", "frequency_cap")]
 
 
-def test_quiet_hours_put_a_marketing_mail_off_until_they_end(settings: object) -> None:
+def test_quiet_hours_put_a_marketing_mail_off_until_they_end(settings: Any) -> None:
     """S-125, H-035: in the customer's zone, judged at the moment of sending."""
     from automation.pipeline.plan import policy
 
     now = datetime.now(UTC)
-    settings.QUIET_HOURS = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time())  # type: ignore[attr-defined]
+    settings.QUIET_HOURS = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time())
     policy.cache_clear()
     try:
         make_trigger(actions=[EMAIL])
@@ -142,3 +144,23 @@ def test_quiet_hours_put_a_marketing_mail_off_until_they_end(settings: object) -
         assert not Delivery.objects.exists()
     finally:
         policy.cache_clear()
+
+
+def test_the_personal_best_hour_is_the_customers_own_once_it_is_known(settings: Any) -> None:
+    """With evidence the busiest hour of their own day, without it the installation's."""
+    settings.BEST_HOUR = 5
+    make_trigger(timing={"kind": "optimal_personal", "within_hours": 24})
+    zone = ZoneInfo("America/New_York")
+    eleven = (datetime.now(UTC) - timedelta(days=2)).astimezone(zone).replace(hour=11, minute=30)
+    views = [incoming("page_view", "reader", at=eleven - timedelta(days=n % 4)) for n in range(12)]
+    for who in ("reader", "stranger"):
+        views += known(who, time_zone="America/New_York")
+    send(*views)
+    decide_all()
+    send(incoming(customer_id="reader"), incoming(customer_id="stranger"))
+    decide_all()
+    due_hours = {
+        x.profile.customer_id: x.due_at.astimezone(zone).hour for x in Execution.objects.all() if x.due_at
+    }
+    now_hour = datetime.now(UTC).astimezone(zone).hour
+    assert due_hours == {"reader": 11, "stranger": 5} or now_hour in (5, 11)

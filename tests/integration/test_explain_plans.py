@@ -58,7 +58,7 @@ def fill() -> tuple[int, int]:
 
 
 def test_hot_queries_use_their_indexes(now: datetime) -> None:
-    """S-104, S-105, S-106, S-107, H-059."""
+    """S-090, S-104, S-105, S-106, S-107, H-059."""
     profile, trigger = fill()
     hour = now - timedelta(hours=1)
     executions = "SELECT * FROM automation_execution WHERE "

@@ -123,7 +123,7 @@ def test_a_stored_trigger_that_became_invalid_keeps_its_version() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """S-002: conditions and actions are both judged."""
+    """Conditions and actions are both judged."""
     document = draft(conditions=[{"type": "nope"}], actions=[{"type": "fly"}]).document()
     assert {"/conditions/0", "/actions/0/type"} <= check(document).keys()
 

@@ -160,7 +160,7 @@ def test_what_is_remembered_of_a_trigger_is_bounded_and_its_times_are_times() ->
 
 
 def test_an_unsubscribe_written_by_another_process_counts_with_the_next_event() -> None:
-    """H-051, S-173, S-089: no process keeps a profile that could be out of date."""
+    """H-051, S-089: no process keeps a profile that could be out of date."""
     make_trigger(actions=[EMAIL], cooldown_minutes=None)
     send(*known(), incoming())
     decide_all()
@@ -324,7 +324,7 @@ _OURS = {"automation", "profiles", "analytics", "config"}
 
 @pytest.mark.parametrize("kind", list(TriggerType))
 def test_every_type_of_trigger_is_a_choice_and_a_filter_and_limits_nothing(kind: TriggerType) -> None:
-    """S-049, S-074: the type says what a trigger is for; conditions and priority are free."""
+    """S-074: the type says what a trigger is for; conditions and priority are free."""
     nested = [
         {"type": "event_match", "event_type": "cart_abandonment"},
         {"type": "any", "conditions": [{"type": "customer_attribute", "attribute": "country", "operator": "exists"},
@@ -346,7 +346,7 @@ def test_every_type_of_trigger_is_a_choice_and_a_filter_and_limits_nothing(kind:
 
 @pytest.mark.parametrize("field", ["type", "mode", "message_class"])
 def test_the_database_refuses_values_outside_the_closed_lists(field: str) -> None:
-    """S-049, S-100, H-059."""
+    """S-100, H-059."""
     trigger = make_trigger()
     with pytest.raises(IntegrityError), transaction.atomic():
         Trigger.objects.filter(pk=trigger.pk).update(**{field: "no_such"})

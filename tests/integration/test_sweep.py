@@ -154,7 +154,7 @@ def test_only_the_newest_misses_of_a_trigger_are_kept() -> None:
 
 
 def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
-    """S-005, S-099: created once, never overwritten."""
+    """Created once, never overwritten."""
     from importlib import import_module
 
     from django.apps import apps

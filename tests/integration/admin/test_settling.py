@@ -139,3 +139,21 @@ def test_a_person_writes_only_what_belongs_to_people(sign_in: SignIn) -> None:
     assert (stored.time_zone, stored.time_zone_source) == ("Europe/Berlin", "explicit")
     assert stored.preferences == {"at_most_weekly": True}
     assert (stored.orders_count, stored.email, stored.behavior_segment) == (7, "alice@example.com", "new")
+
+
+def test_a_failed_delivery_is_tried_again_with_the_same_id(sign_in: SignIn) -> None:
+    """S-062: and only a failed one; the execution is open again."""
+    execution = rows.execution(
+        rows.event(rows.customer()), rows.trigger(), status="failed", reason="", reasons=[]
+    )
+    delivery = rows.delivery(execution, status="failed")
+    client = sign_in("Operator")
+    assert "will be tried again" in act(client, "automation.delivery", "try_again", delivery.pk)
+    again = Delivery.objects.get()
+    assert (again.pk, again.status, again.idempotency_key) == (
+        delivery.pk,
+        "pending",
+        delivery.idempotency_key,
+    )
+    assert again.due_at is not None
+    assert "only what failed" in act(client, "automation.delivery", "try_again", delivery.pk)

@@ -111,7 +111,7 @@ def test_a_marketer_adds_a_trigger(sign_in: SignIn, mode: str) -> None:
 def test_a_problem_stands_at_its_field_and_nothing_is_saved(
     root: Client, mode: str, fields: dict[str, Any], field: str, pointer: str
 ) -> None:
-    """S-002, S-152, H-032, H-033, H-034: validation is the same in every mode."""
+    """S-152, H-032, H-033, H-034: validation is the same in every mode."""
     rows.template()
     answer = add(root, mode=mode, **fields)
     assert answer.status_code == 200
@@ -131,7 +131,7 @@ def test_a_problem_stands_at_its_field_and_nothing_is_saved(
     ],
 )
 def test_unreadable_text_says_where_and_comes_back_as_it_was(root: Client, text: str, said: str) -> None:
-    """S-002: nothing that a person typed is lost."""
+    """Nothing that a person typed is lost."""
     answer = add(root, conditions=text)
     assert answer.status_code == 200
     assert said in errors(answer)["conditions"][0]
@@ -228,7 +228,7 @@ def test_nobody_deletes_a_trigger(root: Client) -> None:
 
 
 def test_the_page_says_the_trigger_in_plain_english(root: Client) -> None:
-    """S-002: the sentence is built from the conditions and actions themselves."""
+    """The sentence is built from the conditions and actions themselves."""
     trigger = rows.trigger()
     said = (
         "When cart abandonment happens where total value is more than 50, then send the e-mail cart recovery."
@@ -238,7 +238,7 @@ def test_the_page_says_the_trigger_in_plain_english(root: Client) -> None:
 
 
 def test_the_list_counts_the_last_day_in_one_query(root: Client) -> None:
-    """S-094: fired and held back come from the tallies; the number of queries does not grow with the rows."""
+    """Fired and held back come from the tallies; the number of queries does not grow with the rows."""
 
     def queries() -> tuple[int, str]:
         with CaptureQueriesContext(
@@ -264,7 +264,7 @@ def test_the_list_counts_the_last_day_in_one_query(root: Client) -> None:
 
 
 def test_the_page_shows_why_it_did_not_fire(root: Client) -> None:
-    """S-094: the first failing conditions in words, from the tallies."""
+    """The first failing conditions in words, from the tallies."""
     trigger = rows.trigger()
     rows.counted(trigger, "/conditions/0", 77, kind="missed")
     rows.counted(trigger, "/conditions/0", 3, kind="broken")

@@ -251,7 +251,7 @@ def test_actions_run_in_order_each_when_the_one_before_has_ended(smtp: Ledger) -
 def test_a_failed_action_lets_the_others_run_or_not(
     scripted: Any, on_failure: str, statuses: list[str], execution_status: str
 ) -> None:
-    """S-076, S-143, H-019: partial success is visible, and stop means stop."""
+    """S-060, S-076, S-143, H-019: partial success is visible, and stop means stop."""
     scripted(rcpt="550 no")
     make_template()
     execution = make_execution(make_trigger([{**EMAIL, "on_failure": on_failure}, JOIN]))

@@ -81,7 +81,7 @@ def test_two_workers_never_claim_the_same_row() -> None:
 
 
 def test_a_killed_worker_loses_nothing_it_had_not_begun(smtp: Ledger) -> None:
-    """R-012, R-014: its claimed rows are claimed again when the lease has ended."""
+    """S-059, R-012, R-014: its claimed rows are claimed again when the lease has ended."""
     make_template()
     execution = make_execution(make_trigger([EMAIL]))
     delivery_rows.claim(3, worker="dead", limit=10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from automation.channels.outages import Outages
+from automation.outages import Outages
 
 
 class Clock:

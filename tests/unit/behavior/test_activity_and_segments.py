@@ -62,14 +62,14 @@ SECOND = timedelta(seconds=1)
 def test_segments_follow_the_published_rules(
     orders: int, age: timedelta, silence: timedelta, expected: str
 ) -> None:
-    """S-172."""
+    """Rules, published in segments.py."""
     state = {"orders_count": orders, "first_seen": NOON - age, "last_activity": NOON - silence}
     assert segment_of(state, NOON) == expected
     assert expected in SEGMENTS
 
 
 def test_every_event_updates_the_stored_segment_and_time_moves_the_seen_one() -> None:
-    """S-103, S-172."""
+    """S-103."""
     state = after(*(event("purchase_completed", days=n) for n in (0, 1, 2)))
     assert state["behavior_segment"] == "loyal"
     assert view(state, NOON + timedelta(days=2))["behavior_segment"] == "loyal"

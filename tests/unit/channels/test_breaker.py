@@ -9,7 +9,7 @@ import pytest
 
 from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
 from automation.channels.breaker import MIN_ATTEMPTS, PROBE_EVERY, WINDOW, Breaker, Circuit
-from automation.channels.outages import Outages
+from automation.outages import Outages
 
 
 class Clock:
