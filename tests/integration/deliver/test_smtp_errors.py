@@ -13,7 +13,7 @@ from django.db import connection
 
 from automation.channels import smtp
 from automation.models import Delivery, Execution
-from automation.pipeline.deliver import deliver_batch, retry
+from automation.pipeline.deliver import deliver_batch, try_again
 from profiles.models import AddressSuppression
 from tests.integration.deliver.factory import EMAIL, deliveries, make_execution, make_template, make_trigger
 from tests.integration.deliver.mailserver import Scripted
@@ -212,8 +212,8 @@ def test_a_person_may_have_a_failed_delivery_tried_again(scripted: Start) -> Non
     server = scripted(rcpt="550 no")
     row, execution = attempt()
     server.script = {}
-    assert retry(row.pk)
-    assert not retry(row.pk)
+    assert try_again(row.pk)
+    assert not try_again(row.pk)
     again = Delivery.objects.get()
     assert (again.status, again.tries, again.error, again.sending_at) == ("pending", 0, "", None)
     execution.refresh_from_db()
@@ -221,6 +221,6 @@ def test_a_person_may_have_a_failed_delivery_tried_again(scripted: Start) -> Non
     assert deliver_batch("medium", worker="test", limit=10) == 1
     again.refresh_from_db()
     assert (again.status, again.provider_id) == ("sent", f"<{row.pk}@beckon.local>")
-    assert not retry(row.pk)
+    assert not try_again(row.pk)
     execution.refresh_from_db()
     assert execution.status == "triggered"
