@@ -21,7 +21,7 @@ WRITTEN = (
     "automation_event, automation_messagekey, automation_queuedevent, automation_quarantinedevent,"
     " automation_execution, automation_executionkey, automation_triggerstate, automation_sendreservation,"
     " automation_delivery, automation_tally, automation_misssample, automation_catalogueentry,"
-    " automation_heartbeat, profiles_profile"
+    " automation_heartbeat"
 )
 _CUSTOMERS = """
 WITH p AS (
@@ -66,9 +66,14 @@ def customers(cursor: Any, count: int, *, first: int = 0) -> None:
 
 def reset(cursor: Any, count: int) -> None:
     """Back to `count` customers and nothing that ever happened."""
-    cursor.execute(f"TRUNCATE {WRITTEN} RESTART IDENTITY CASCADE")
+    cursor.execute(f"TRUNCATE {WRITTEN}, profiles_profile RESTART IDENTITY CASCADE")
     customers(cursor, count)
     cursor.execute("ANALYZE profiles_profile, profiles_identity, profiles_consent")
+
+
+def forget_events(cursor: Any) -> None:
+    """Back to nothing that ever happened, for a database in which nothing was decided."""
+    cursor.execute(f"TRUNCATE {WRITTEN} RESTART IDENTITY CASCADE")
 
 
 def typical_patterns() -> bytes:

@@ -1,7 +1,7 @@
 """A flood of events over HTTP, from a process of its own: `python -m analytics.bench.flood <job.json>`.
 
-Keeps between `least` and `most` events waiting until its stdin ends; then prints how many chunks it sent and how
-few events ever waited in each lane that the flood uses (medium and low: two bells are always in flight).
+Keeps between `least` and `most` events waiting until its stdin ends. The events are those of two lanes, medium and
+low, so that two bells are always in flight; it notes how few ever waited in each, and how often none did.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ class Flood:
         if self._process.stdout.readline().strip() != "flowing":
             raise FloodError("the flood did not start")
 
-    def stop(self) -> tuple[list[Sent], dict[str, int]]:
-        """End it. Returns what was sent and the fewest events that waited in each lane."""
+    def stop(self) -> tuple[list[Sent], dict[str, int], float]:
+        """End it. Returns what was sent, the fewest events that waited in each lane, and percent of time a lane
+        was empty."""
         output, _ = self._process.communicate("", timeout=120)
         if self._process.returncode:
             raise FloodError("the flood broke off")
         answer = json.loads(output)
         sent: list[Sent] = [chunk(n, self._customers, self._first) for n in range(answer["chunks"])]
-        return sent, answer["fewest"]
+        return sent, answer["fewest"], answer["dry"]
 
     def kill(self) -> None:
         """End it at once."""
@@ -74,6 +75,7 @@ def main() -> None:
     gauge = _Gauge(job["database_url"], job["least"], job["most"])
     first, number = datetime.fromisoformat(job["first"]), 0
     connections = [client.Connection(job["url"]) for _ in range(CONNECTIONS)]
+    is_flowing = False
     while not ending.is_set():
         if gauge.is_full():
             time.sleep(0.02)
@@ -81,11 +83,12 @@ def main() -> None:
         items, when = chunk(number, job["customers"], first)
         number += 1
         _send(connections, items, when, job)
-        if number == job["ahead"]:
+        if not is_flowing and gauge.is_high():
+            is_flowing = True
             gauge.begin()
             print("flowing", flush=True)
     gauge.stop()
-    print(json.dumps({"chunks": number, "fewest": gauge.fewest}))
+    print(json.dumps({"chunks": number, "fewest": gauge.fewest, "dry": gauge.dry_percent()}))
 
 
 def _await_end(ending: threading.Event) -> None:
@@ -132,6 +135,7 @@ class _Gauge:
         self._least, self._most = least, most
         self._level = _Level(0, 0)
         self._is_full = self._counts = False
+        self._looks = self._dry = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(url,), daemon=True)
         self._thread.start()
@@ -139,6 +143,14 @@ class _Gauge:
     def begin(self) -> None:
         """From now on the fewest are noted."""
         self._counts = True
+
+    def is_high(self) -> bool:
+        """Whether enough waits in both lanes to begin."""
+        return sum(self._level) >= self._least and min(self._level) > 0
+
+    def dry_percent(self) -> float:
+        """Percent of the looks at which a lane was empty."""
+        return round(100 * self._dry / self._looks, 2) if self._looks else 100.0
 
     def is_full(self) -> bool:
         """Whether `most` was reached and it has not sunk below `least` since."""
@@ -158,6 +170,8 @@ class _Gauge:
                 found = dict(cursor.fetchall())
                 self._level = _Level(found.get(3, 0), found.get(4, 0))
                 if self._counts:
+                    self._looks += 1
+                    self._dry += min(self._level) == 0
                     for lane, waiting in self._level._asdict().items():
                         self.fewest[lane] = min(waiting, self.fewest.get(lane, waiting))
 

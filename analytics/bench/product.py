@@ -62,6 +62,11 @@ class Product:
             fill.reset(cursor, customers)
         self._reference = Reference(*self._shape)
 
+    def forget_events(self) -> None:
+        """Empty the tables of a product without workers: its customers have not changed."""
+        with connected(self.database_url) as cursor:
+            fill.forget_events(cursor)
+
     def run(self, stream: Stream, size: int, *, decide: bool = True) -> Run:
         """Send a stream in batches of `size` (1: each event alone); accounts for every event, or raises."""
         items = stream.items()

@@ -19,6 +19,9 @@ from analytics.bench.site import Site
 from analytics.bench.sizes import Sizes
 from analytics.bench.station import Station
 
+QUIET_LOAD = 0.5  # Programs that run on average before a run; more than that, and they take what is measured.
+LOAD = "load"
+
 
 def all_keys() -> list[str]:
     """Every key that can be measured, in the order of measuring."""
@@ -31,6 +34,10 @@ def run(site: Site, sizes: Sizes, wanted: Collection[str], tell: Tell) -> dict[s
     keys = frozenset(wanted) or frozenset(all_keys()) - sizes.skipped
     figures = Figures()
     facts = _checked(site, tell)
+    if facts["load_before"] > QUIET_LOAD:
+        figures.notes[LOAD] = (
+            f"{facts['load_before']:g} programs were running already: the figures mean little"
+        )
     took: dict[str, float] = {}
     for part in PARTS:
         if keys.isdisjoint(part.keys):
@@ -42,7 +49,7 @@ def run(site: Site, sizes: Sizes, wanted: Collection[str], tell: Tell) -> dict[s
     return {
         **{key: figures.values[key] for key in all_keys() if key in figures.values and key in keys},
         "mode": sizes.name,
-        "notes": {key: text for key, text in figures.notes.items() if key in keys},
+        "notes": {key: text for key, text in figures.notes.items() if key in keys or key == LOAD},
         "skipped": [key for key in all_keys() if key not in keys and not wanted],
         "detail": {key: value for key, value in figures.detail.items() if key in keys},
         "environment": facts,
@@ -71,5 +78,5 @@ def _checked(site: Site, tell: Tell) -> dict[str, Any]:
         "gunicorn": version("gunicorn"),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
+        "load_before": round(os.getloadavg()[0], 2),
     }

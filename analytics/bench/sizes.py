@@ -22,6 +22,7 @@ class Sizes:
     profile_counts: tuple[int, ...]
     event_counts: tuple[int, ...]
     probes: int  # For each kind of latency.
+    flood: tuple[int, int]  # Events that wait meanwhile, at least and at most.
     worker_events: int  # Decided before the worker's peak of memory is read.
     idle_seconds: float
     rule_seconds: float
@@ -42,6 +43,7 @@ FULL = Sizes(
     profile_counts=(10_000, 1_000_000),
     event_counts=(0, 5_000_000),
     probes=500,
+    flood=(10_000, 30_000),
     worker_events=300_000,
     idle_seconds=20.0,
     rule_seconds=0.5,
@@ -49,21 +51,32 @@ FULL = Sizes(
 QUICK = Sizes(
     name="quick",
     repetitions=3,
-    customers=10_000,
-    events=8_000,
+    customers=4_000,
+    events=7_500,
     accept_events=5_000,
     single_events=300,
     naive_events=80,
     article_events=300,
-    station_events=2_000,
+    station_events=1_500,
     trigger_counts=(100, 1_000, 10_000),
-    profile_counts=(10_000, 50_000),
+    profile_counts=(4_000, 40_000),
     event_counts=(0, 100_000),
-    probes=100,
+    probes=80,
+    flood=(6_000, 12_000),
     worker_events=0,
-    idle_seconds=5.0,
+    idle_seconds=4.0,
     rule_seconds=0.1,
-    skipped=frozenset({"workers", "cost_10000_on_one_name_over_100_triggers"}),
+    skipped=frozenset(
+        {
+            "workers",
+            "cost_10000_on_one_name_over_100_triggers",
+            # Small tables say nothing about large ones.
+            "profiles",
+            "cost_1m_over_10k_profiles",
+            "events_table",
+            "cost_5m_over_empty_events",
+        }
+    ),
 )
 TINY = Sizes(
     name="tiny",
@@ -79,6 +92,7 @@ TINY = Sizes(
     profile_counts=(200, 400),
     event_counts=(0, 1_000),
     probes=5,
+    flood=(1_000, 4_000),
     worker_events=0,
     idle_seconds=0.5,
     rule_seconds=0.02,

@@ -30,7 +30,6 @@ from analytics.bench.workload import Item, Moments, Stream, wire
 
 TRIGGERS = 100
 LANES = ("critical,high", "critical,high,medium,low,periodic")
-LEAST, MOST, AHEAD = 10_000, 30_000, 5  # Events that wait during the flood; chunks before the first probe.
 PAUSE = 0.01  # Mean seconds between probes.
 TICK = 0.001
 _SEEN = (
@@ -116,14 +115,13 @@ def _latency(session: Session, product: Product, prober: _Prober) -> None:
         "database_url": product.database_url,
         "customers": sizes.customers,
         "first": (datetime.now(UTC) - HOUR_BACK).isoformat(),
-        "least": min(LEAST, sizes.events // 2),
-        "most": min(MOST, sizes.events),
-        "ahead": AHEAD,
+        "least": sizes.flood[0],
+        "most": sizes.flood[1],
     }
     flood = Flood(session.site.base, job)
     try:
         under = prober.latencies(["critical", "high"], sizes.probes)
-        sent, fewest = flood.stop()
+        sent, fewest, dry = flood.stop()
     except BaseException:
         flood.kill()
         raise
@@ -141,6 +139,7 @@ def _latency(session: Session, product: Product, prober: _Prober) -> None:
         "probes_each": sizes.probes,
         "flood_events": sum(len(items) for items, _ in sent),
         "fewest_waiting": fewest,
+        "dry_percent": dry,
         "max_ms": {
             "critical_idle": shown(max(idle["critical"])),
             "critical_under_flood": shown(max(under["critical"])),
@@ -149,8 +148,8 @@ def _latency(session: Session, product: Product, prober: _Prober) -> None:
     }
     if sizes.probes < 500:
         session.figures.note("latency", f"{sizes.probes} probes of each kind instead of 500")
-    if not fewest or min(fewest.values()) == 0:
-        session.figures.note("latency", "the flood ran dry for a moment: fewer than two bells were in flight")
+    if dry > 0:
+        session.figures.note("latency", f"in {dry:g} % of the time one of the flood's two lanes was empty")
 
 
 def _shown(values: Sequence[float]) -> dict[str, float]:

@@ -73,7 +73,7 @@ class _Hall:
 
     def accept(self, product: Product, events: int, size: int) -> float:
         """Post only; no worker runs."""
-        product.reset(self.sizes.customers)
+        product.forget_events()
         run = product.run(Stream(events, self.sizes.customers), size, decide=False)
         return run.events / run.accepted_in
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from analytics.bench.parts.base import Part, Session
@@ -72,7 +73,10 @@ def _with_article(
     """The article's engine stores and decides, so it is compared with accepting and deciding."""
     sizes = session.sizes
     count = 1_000 if 1_000 in sizes.trigger_counts else sizes.trigger_counts[-1]
-    if session.wants(*_ARTICLE):
+    if session.wants(*_ARTICLE) and find_spec("asyncpg") is None:
+        for key in _ARTICLE:
+            session.figures.note(key, "asyncpg is not installed (requirements-dev.txt)")
+    elif session.wants(*_ARTICLE):
         stream = Stream(sizes.article_events, sizes.customers)
         contestants.append(("article", lambda: article_engine(session.site, stream, count)))
         name = f"{count} triggers"

@@ -16,20 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.table import Table
 
-from analytics.bench import sizes
+from analytics.bench import printing, sizes
 from analytics.bench.errors import BenchError
 from analytics.bench.run import all_keys, run
 from analytics.bench.site import Site
-from analytics.bench.targets import TARGETS, flat
 from config.embedded import broker_url
 from config.servers import Servers
 from config.supervisor import Supervisor
 
 SIGN_OF_LIFE_SECONDS = 5.0
-OTHERS = ("mode", "notes", "skipped", "detail", "environment", "seconds")
 
 
 class Command(BaseCommand):
@@ -43,6 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--quick", action="store_true", help="Two minutes; says what it shrinks.")
         parser.add_argument("--tiny", action="store_true", help="Only proves that the bench works.")
         parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
+        parser.add_argument("--markdown", action="store_true", help="The table of docs/benchmarks.md.")
         parser.add_argument("--only", default="", metavar="KEY[,KEY]", help="Measure only these keys.")
         parser.add_argument("--list", action="store_true", help="List the keys and end.")
 
@@ -62,8 +59,10 @@ class Command(BaseCommand):
             raise CommandError(f"No figures: {error} ({type(error).__name__})") from error
         if options["json"]:
             self.stdout.write(json.dumps(figures))
+        elif options["markdown"]:
+            self.stdout.write(printing.markdown(figures))
         else:
-            _print(figures)
+            printing.show(figures)
 
 
 @contextmanager
@@ -110,35 +109,3 @@ def _told() -> Iterator[Any]:
         yield tell
     finally:
         ended.set()
-
-
-def _print(figures: dict[str, Any]) -> None:
-    table = Table(title=f"Beckon, {figures['mode']} run, {figures['seconds']['all']:.0f} s")
-    for heading in ("figure", "median", "min", "max", "target", ""):
-        table.add_column(heading, justify="left" if heading == "figure" else "right")
-    details = figures["detail"]
-    for key, value in flat({k: v for k, v in figures.items() if k not in OTHERS}).items():
-        name, _, size = key.partition(".")
-        detail = details.get(name, {})
-        spread = detail.get(size, {}) if size else detail
-        target = TARGETS.get(key)
-        table.add_row(
-            key,
-            _number(value),
-            _number(spread.get("min")) if isinstance(spread, dict) else "",
-            _number(spread.get("max")) if isinstance(spread, dict) else "",
-            f"{'≤' if target.is_cost else '≥'} {target.good:g} ({target.aim:g})" if target else "",
-            target.verdict(value) if target and value is not None else "",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    for key, note in figures["notes"].items():
-        console.print(f"[bold]{key}[/bold]: {note}")
-    if figures["skipped"]:
-        console.print(f"[bold]Skipped[/bold] in this mode: {', '.join(figures['skipped'])}")
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
