@@ -270,7 +270,7 @@ def verify(*, grace: float = GRACE_SECONDS) -> list[Proof]:
         "zone": settings.DEFAULT_TIME_ZONE,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = '10min'")
+        cursor.execute("SET LOCAL statement_timeout = '50s'")
         return [_prove(cursor, invariant, params) for invariant in INVARIANTS]
 
 

@@ -37,6 +37,16 @@ _lock = threading.Lock()
 _publisher: tuple[int, threading.Thread] | None = None
 
 
+def _forget_the_parent() -> None:
+    """In a child after a fork: a lock or a queue that the parent's threads held would be held for ever."""
+    global _bells, _lock, _publisher
+    _bells, _lock, _publisher = queue.Queue(maxsize=1000), threading.Lock(), None
+    _state.__dict__.clear()
+
+
+os.register_at_fork(after_in_child=_forget_the_parent)
+
+
 def ring(lane: str) -> None:
     """After this transaction commits, wake a worker for the undecided events of `lane`."""
     transaction.on_commit(partial(_enqueue, EVENTS_TASK, lane))

@@ -129,7 +129,7 @@ REDIS_PREFIX = declare("REDIS_PREFIX", "beckon:", "Prefix of every key Beckon wr
 CELERY_BROKER_URL = BROKER_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
-    "queue_order_strategy": "priority",
+    "queue_order_strategy": "round_robin",  # Each bell is heard in turn; a drain serves higher lanes first.
     "global_keyprefix": REDIS_PREFIX,
     "socket_timeout": 5,
     "socket_connect_timeout": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -73,6 +74,7 @@ class Delivery(models.Model):
             models.Index("execution_id", "action_index", name="delivery_execution"),
             models.Index(models.F("profile"), models.F("created_at").desc(), name="delivery_profile"),
             models.Index(models.F("status"), models.F("created_at").desc(), name="delivery_status"),
+            BrinIndex(fields=["created_at"], name="delivery_created"),
         ]
         constraints = [
             models.UniqueConstraint(

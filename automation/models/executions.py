@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -84,6 +85,9 @@ class ExecutionKey(models.Model):
     execution_id = models.BigIntegerField()
     decided_at = models.DateTimeField(db_default=Now())
     pk = models.CompositePrimaryKey("profile_id", "trigger_id", "dedupe_key")
+
+    class Meta:
+        indexes = [BrinIndex(fields=["decided_at"], name="executionkey_decided")]
 
     def __str__(self) -> str:
         return self.dedupe_key

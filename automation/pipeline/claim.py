@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -12,13 +12,15 @@ from django.db import connection, transaction
 
 from automation.engine.types import Event, Priority
 from automation.models.events import SHARDS
+from automation.pipeline.consent import STATE_EVENTS
 from automation.selectors import EVENT_COLUMNS, event_of
 
 _LOCK = 7_100_000  # Advisory lock space of (lane, shard).
 
 # Waiting shards in rotating order; this worker takes its share of the free ones, each gives its oldest rows.
 # Nothing overtakes an older event of the same customer that says who they are or what they agreed to,
-# whatever the lanes: its row is there until the transaction that applies it has committed.
+# whatever the lanes: its row is there until the transaction that applies it has committed. One that fails does
+# not hold the others up.
 # Rows that failed before are suspects: they come one at a time, so that they take nobody down with them.
 _PEEK = f"""
 WITH candidate AS MATERIALIZED (
@@ -34,7 +36,7 @@ SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LAT
   FROM automation_queuedevent w
   WHERE lane = %(lane)s AND shard = shard.s AND due_at <= now() AND (is_state OR NOT EXISTS (
     SELECT FROM automation_queuedevent f
-    WHERE f.is_state AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
+    WHERE f.is_state AND f.data_failures = 0 AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
   ORDER BY occurred_at, event_id
   LIMIT greatest(1, %(limit)s / (SELECT count(*) FROM shard))
 ) q
@@ -55,7 +57,7 @@ WITH shard AS MATERIALIZED (
       AND shard IN (SELECT s FROM shard) FOR UPDATE SKIP LOCKED))
   RETURNING event_id, profile_id, occurred_at
 )
-SELECT {EVENT_COLUMNS}, t.profile_id, e.is_late, e.is_import, now()
+SELECT {EVENT_COLUMNS}, t.profile_id, e.is_late, e.is_import
 FROM taken t LEFT JOIN automation_event e ON e.id = t.event_id AND e.occurred_at = t.occurred_at
 """
 
@@ -101,11 +103,8 @@ def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
     return Batch(lane, places, ids, shards)
 
 
-def take(batch: Batch) -> tuple[list[Claimed], datetime]:
-    """Remove the rows of `batch` from the queue, in this transaction; those that others took are left out.
-
-    The moment is PostgreSQL's: decisions never read this machine's clock (R-023).
-    """
+def take(batch: Batch) -> list[Claimed]:
+    """Remove the rows of `batch` from the queue, in this transaction; those that others took are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -117,8 +116,15 @@ def take(batch: Batch) -> tuple[list[Claimed], datetime]:
             },
         )
         rows: list[tuple[Any, ...]] = cursor.fetchall()
-    claimed = [Claimed(event_of(row), row[-4], row[-3], row[-2]) for row in rows if row[0] is not None]
-    return claimed, rows[0][-1] if rows else datetime.now(UTC)
+    return [Claimed(event_of(row), row[-3], row[-2], row[-1]) for row in rows if row[0] is not None]
+
+
+def moment() -> datetime:
+    """PostgreSQL's clock at this very moment: decisions never read this machine's (R-023)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
 
 
 def finish(worker: str) -> None:
@@ -139,7 +145,9 @@ def put_back(moved: Sequence[tuple[int, int, datetime]], lane: Priority) -> None
             "WITH moved AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS m(id, owner, at)),"
             " event AS (UPDATE automation_event e SET profile_id = m.owner FROM moved m"
             "  WHERE e.id = m.id AND e.occurred_at = m.at)"
-            " INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at)"
-            f" SELECT id, owner, %s, owner %% {SHARDS}, at FROM moved",
-            [ids, profiles, times, int(lane)],
+            " INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at, is_state,"
+            " accepted_at)"
+            f" SELECT m.id, owner, %s, owner %% {SHARDS}, m.at, e.name = ANY(%s) AND NOT e.is_import, e.received_at"
+            " FROM moved m JOIN automation_event e ON e.id = m.id AND e.occurred_at = m.at",
+            [ids, profiles, times, int(lane), sorted(STATE_EVENTS)],
         )

@@ -1,10 +1,11 @@
-"""What events say about consent."""
+"""What events say about consent, and which events come before all others of their customer."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from automation.engine.types import Event
+from profiles.behavior.vocabulary import IDENTIFY, PROFILE_UPDATES
 from profiles.services import ConsentWord
 
 # Name -> the word it carries; None: the event's own `is_granted`.
@@ -13,6 +14,9 @@ CONSENT_EVENTS: Final[dict[str, bool | None]] = {
     "unsubscribed": False,
     "email_unsubscribed": False,
 }
+
+# Events that say who a customer is or what they agreed to: decided soon, and never overtaken by what follows.
+STATE_EVENTS: Final = IDENTIFY | PROFILE_UPDATES | {"alias"} | CONSENT_EVENTS.keys()
 
 
 def consent_word(event: Event) -> ConsentWord | None:

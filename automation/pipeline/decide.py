@@ -69,6 +69,7 @@ class Outcomes:
     words: list[ConsentWord] = field(default_factory=list)
     missed: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
     broken: dict[tuple[int, str], int] = field(default_factory=lambda: defaultdict(int))
+    repeated: int = 0  # Matches that had been decided before.
     samples: dict[int, tuple[CompiledTrigger, Facts]] = field(
         default_factory=dict
     )  # One miss for each trigger.
@@ -99,9 +100,7 @@ def _first_pass(items: Iterable[Claimed], index: TriggerIndex, outcomes: Outcome
         word = consent_word(event)
         if word:
             outcomes.words.append(word)
-        if is_import:
-            continue
-        candidates = index.candidates(event)
+        candidates = () if is_import else index.candidates(event)
         hits = []
         if candidates:
             facts = Facts(
@@ -219,13 +218,16 @@ def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) 
         key = plan.dedupe_key(facts)
         if result.verdict is Verdict.NOT_MET:
             _miss(outcomes, plan.trigger, facts)
+        elif (plan.trigger.trigger_id, key) in customer.dedupe_keys:
+            outcomes.repeated += 1
         elif result.verdict is Verdict.BROKEN:
             outcomes.broken[plan.trigger.trigger_id, plan.failing(facts)] += 1
+            key = f"e:{event.id}"  # What could not be checked does not use up the value the trigger names.
             held = (Held(Reason.BROKEN_CONDITION, None, {"why": result.reason[:200]}),)
             outcomes.decisions.append(Decision(plan, event, facts, key, ExecutionStatus.SUPPRESSED, held))
         elif plan.is_immediate or step.is_late or customer.is_erased:
             asking.append((plan, key))
-        elif (plan.trigger.trigger_id, key) not in customer.dedupe_keys:
+        else:
             customer.dedupe_keys |= {(plan.trigger.trigger_id, key)}
             outcomes.decisions.append(
                 Decision(

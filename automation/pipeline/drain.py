@@ -17,6 +17,7 @@ from automation.pipeline import deliver, due, process
 
 CLAIM = {Priority.CRITICAL: 50, Priority.HIGH: 250, Priority.MEDIUM: 500, Priority.LOW: 2000}
 DELIVERIES_AT_ONCE = 20
+DUE_TURN = 4  # Every so many batches the executions whose moment has come are looked for.
 PATIENCE = 20  # Looks in a row that found work but none to take, 5 ms apart, before the bell is given up.
 OWN_TURN = 20  # Every so many batches the bell's own lane goes first: 5 % of the slots (R-035).
 
@@ -31,12 +32,13 @@ def events(lane: str) -> None:
     """Decide waiting events, of higher lanes first, for DRAIN_SECONDS; ring again when work is left."""
     own = Priority[lane.upper()]
     queues.answer(queues.EVENTS_TASK, lane)
-    due.decide_due(own)
 
     idle = 0
 
     def step(turn: int) -> bool:
         nonlocal idle
+        if turn % DUE_TURN == 0 and due.decide_due(own):
+            return True
         waiting = _waiting(own, own_first=turn % OWN_TURN == OWN_TURN - 1)
         for candidate in waiting:
             done = process.decide_next(candidate, limit=CLAIM[candidate], worker=worker_name())

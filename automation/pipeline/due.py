@@ -6,6 +6,7 @@ lock, and events that happened meanwhile may have cancelled it.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,14 +18,17 @@ from django.db import connection, transaction
 from automation import selectors
 from automation.engine.suppression import Held, Outcome
 from automation.engine.types import Event, ExecutionStatus, Facts, Mode, Priority, Reason, Verdict
+from automation.pipeline import claim, decide, outbox, record, tally
 from automation.pipeline import customer as customers_of
-from automation.pipeline import decide, outbox, record, tally
 from automation.pipeline.customer import Customer, zone_of
 from automation.pipeline.decide import Decision
 from automation.pipeline.plan import Plan, plan_of_version
+from automation.pipeline.process import INFRASTRUCTURE
 from profiles import services
 from profiles.behavior import view
 from profiles.services import Locked
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 _COLUMNS = "x.id, x.decided_at, x.profile_id, x.version_id, x.event_id, x.event_at, x.dedupe_key"
@@ -44,37 +48,55 @@ class Waiting(NamedTuple):
 
 
 def decide_due(lane: Priority) -> int:
-    """Judge the executions of `lane` whose moment has come; returns how many."""
-    done = 0
-    while batch := _attempt(lane):
-        done += batch
-        if batch < AT_ONCE:
-            break
-    return done
-
-
-def _attempt(lane: Priority) -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
-        # Profiles are locked before executions (R-015), so the rows are chosen first and read again after.
+    """Judge up to AT_ONCE executions of `lane` whose moment has come; returns how many were settled."""
+    with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, profile_id FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
+            "SELECT id FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
             " AND lane = %s ORDER BY due_at LIMIT %s",
             [int(lane), AT_ONCE],
         )
-        chosen = cursor.fetchall()
-        if not chosen:
-            return 0
-        profiles = services.lock(profile_id for _, profile_id in chosen)
+        chosen = [row[0] for row in cursor.fetchall()]
+    return _decide_chosen(chosen) if chosen else 0
+
+
+def _decide_chosen(chosen: Sequence[int]) -> int:
+    """One that cannot be judged is found by halving and fails alone; a lane never stops for it (R-019)."""
+    try:
+        return _attempt(chosen)
+    except INFRASTRUCTURE:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others must not wait for it.
+        if len(chosen) == 1:
+            _fail(chosen[0], error)
+            return 1
+        middle = len(chosen) // 2
+        return _decide_chosen(chosen[:middle]) + _decide_chosen(chosen[middle:])
+
+
+def _fail(execution_id: int, error: Exception) -> None:
+    log.exception("a waiting execution could not be judged", extra={"execution_id": execution_id})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_execution SET status = 'failed', due_at = NULL, waiting = '', processed_at = now(),"
+            " error = %s WHERE id = %s AND status = 'pending' AND due_at IS NOT NULL",
+            [f"{type(error).__name__}: {error}".replace("\0", "")[:300], execution_id],
+        )
+
+
+def _attempt(chosen: Sequence[int]) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Profiles are locked before executions (R-015), so the rows are read first and again under the locks.
+        cursor.execute("SELECT profile_id FROM automation_execution WHERE id = ANY(%s)", [list(chosen)])
+        profiles = services.lock(row[0] for row in cursor.fetchall())
         cursor.execute(
             f"SELECT {_COLUMNS}, t.mode FROM automation_execution x JOIN automation_trigger t ON t.id = x.trigger_id"
             " WHERE x.id = ANY(%s) AND x.status = 'pending' AND x.due_at <= now() ORDER BY x.due_at, x.id"
             " FOR UPDATE OF x",
-            [[execution_id for execution_id, _ in chosen]],
+            [list(chosen)],
         )
         rows = [Waiting(*row) for row in cursor.fetchall() if row[2] in profiles]
-        cursor.execute("SELECT now()")
         if rows:
-            _decide(rows, profiles, cursor.fetchone()[0])
+            _decide(rows, profiles, claim.moment())
         return len(rows)
 
 
@@ -107,6 +129,8 @@ def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime)
             decisions.append((decision, row))
         else:
             asking[row.profile_id].append((plan, row.dedupe_key, facts, row))
+    guarded = [p.trigger.trigger_id for p in plans.values() if p.trigger.definition.max_per_hour]
+    fired = selectors.fired_this_hour(guarded, now.replace(minute=0, second=0, microsecond=0))
     for profile_id, asks in asking.items():
         customer = customers[profile_id]
         customer.is_erased = profiles[profile_id].is_erased
@@ -115,7 +139,7 @@ def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime)
             asks, key=lambda a: (a[0].lane, -a[0].trigger.definition.value, a[3].id)
         ):
             state = customer.state(profiles[profile_id].state, dead, now)
-            (decision,) = decide.judge([(plan, key)], facts, customer, state, {}, now)
+            (decision,) = decide.judge([(plan, key)], facts, customer, state, fired, now)
             decisions.append((decision, row))
     _write(decisions, customers, now)
 

@@ -13,8 +13,7 @@ from automation.engine.definition import TriggerDefinition
 from automation.engine.matching import TriggerIndex
 from automation.engine.rules import CompiledTrigger, compile_trigger
 from automation.engine.types import Mode, Priority
-from automation.pipeline.consent import CONSENT_EVENTS
-from profiles.behavior.vocabulary import IDENTIFY, PROFILE_UPDATES
+from automation.pipeline.consent import STATE_EVENTS
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +49,6 @@ def current(*, max_age: float = 0.0) -> TriggerIndex:
             cache = _cache = _Cache(epoch, _refreshed(cache.index if cache else TriggerIndex(())))
         cache.checked_at = time.monotonic()
         return cache.index
-
-
-# Events that say who a customer is or what they agreed to: decided soon, and never overtaken by what follows.
-STATE_EVENTS = IDENTIFY | PROFILE_UPDATES | {"alias"} | CONSENT_EVENTS.keys()
 
 
 def lanes(names: Iterable[str]) -> dict[str, Priority]:

@@ -6,6 +6,7 @@ alone takes the failure, and goes to quarantine when its budget is used up (R-01
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 
@@ -21,17 +22,38 @@ from profiles import services
 log = logging.getLogger(__name__)
 
 
+# Not the events' fault: their rows are back in the queue, their budget is untouched.
+INFRASTRUCTURE = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
+
+_patience: dict[Priority, int] = {}  # Batch size this process dares on a lane after one was too slow.
+
+
 def decide_next(lane: Priority, *, limit: int, worker: str) -> int:
-    """Decide up to `limit` waiting events of `lane`; returns how many were taken off the queue."""
-    batch = claim.peek(lane, limit=limit, worker=worker)
-    return _decide(batch, worker) if batch else 0
+    """Decide up to `limit` waiting events of `lane`; returns how many were taken off the queue.
+
+    After a batch that ran into a time limit the next one is half as large, and grows again from there.
+    """
+    size = min(limit, _patience.get(lane, limit))
+    batch = claim.peek(lane, limit=size, worker=worker)
+    if batch is None:
+        return 0
+    try:
+        done = _decide(batch, worker)
+    except INFRASTRUCTURE:
+        _patience[lane] = max(1, size // 2)
+        with contextlib.suppress(*INFRASTRUCTURE):
+            claim.finish(worker)  # This worker lives; nobody is to blame the events for its later end.
+        raise
+    if size < limit:
+        _patience[lane] = size * 2
+    return done
 
 
 def _decide(batch: claim.Batch, worker: str) -> int:
     try:
         return _attempt(batch, worker)
-    except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
-        raise  # Not the events' fault: the rows are back in the queue, their budget untouched.
+    except INFRASTRUCTURE:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the healthy events of the batch must not suffer for it.
         if len(batch.ids) == 1:
             _blame(batch, worker, error)
@@ -46,9 +68,10 @@ def _decide(batch: claim.Batch, worker: str) -> int:
 def _attempt(batch: claim.Batch, worker: str) -> int:
     triggers = index.current()
     with transaction.atomic():
-        claimed, now = claim.take(batch)
+        claimed = claim.take(batch)
         fault("after_claim")
         profiles = services.lock(item.profile_id for item in claimed)
+        now = claim.moment()  # After the locks: whoever held them before us decided earlier.
         moved = [
             (item.event.id, into, item.event.occurred_at)
             for item in claimed

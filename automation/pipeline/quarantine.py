@@ -12,6 +12,7 @@ from automation.engine.types import Priority
 from automation.models import QuarantinedEvent
 from automation.models.events import SHARDS
 from automation.pipeline import tally
+from automation.pipeline.consent import STATE_EVENTS
 
 
 def hold(event_id: int, error_class: str, traceback: str) -> None:
@@ -37,9 +38,10 @@ def replay(event_id: int) -> bool:
             return False
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at)"
-                f" VALUES (%s, %s, %s, %s %% {SHARDS}, %s) ON CONFLICT DO NOTHING",
-                [row.event_id, row.profile_id, row.lane, row.profile_id, row.occurred_at],
+                "INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at, is_state)"
+                f" SELECT id, profile_id, %s, profile_id %% {SHARDS}, occurred_at, name = ANY(%s) AND NOT is_import"
+                " FROM automation_event WHERE id = %s AND occurred_at = %s ON CONFLICT DO NOTHING",
+                [row.lane, sorted(STATE_EVENTS), row.event_id, row.occurred_at],
             )
         row.state, row.settled_at = QuarantinedEvent.State.REPLAYED, datetime.now(UTC)
         row.save(update_fields=["state", "settled_at"])

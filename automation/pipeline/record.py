@@ -255,7 +255,7 @@ def _count(outcomes: Outcomes, decisions: Collection[Decision]) -> None:
     counts = count_decisions(decisions)
     for kind, found in (("missed", outcomes.missed), ("broken", outcomes.broken)):
         counts += [(kind, None, trigger_id, pointer, n) for (trigger_id, pointer), n in found.items()]
-    if repeated := len(outcomes.decisions) - len(decisions):
+    if repeated := outcomes.repeated + len(outcomes.decisions) - len(decisions):
         counts.append(("duplicates", None, None, "decision", repeated))
     tally.add(counts)
 

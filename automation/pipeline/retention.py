@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -16,11 +17,28 @@ log = logging.getLogger(__name__)
 LOCK = 7_000_002
 SEND_DAYS = 400  # Longer than any cap window or `time_since_last_email` looks back.
 HEARTBEAT = timedelta(days=1)
+DELETE_AT_ONCE = 10_000
+DELETE_SECONDS = 30.0
 SAMPLES_KEPT = 50  # Recent misses of each trigger.
 
 
+# Table -> what is old in it. Deleted in small steps with commits of their own, oldest month by month.
+_OLD = {
+    "automation_event": "occurred_at < %(oldest)s AND received_at < %(oldest)s",  # Of the default partition.
+    "automation_messagekey": "created_at < %(oldest)s",
+    "automation_executionkey": "decided_at < %(oldest)s",
+    "automation_delivery": "created_at < %(oldest)s AND status NOT IN ('pending', 'sending')",
+    "automation_sendreservation": "reserved_at < %(sends)s",
+    "automation_heartbeat": "at < %(beats)s AND event_ids = '[]'",
+}
+
+
 def keep(now: datetime | None = None) -> dict[str, list[str]]:
-    """Make coming partitions, drop those older than RETENTION_MONTHS; returns their names."""
+    """Make coming partitions, drop those older than RETENTION_MONTHS; returns their names.
+
+    The partitions are committed first and quickly. What else is old is deleted in steps, for DELETE_SECONDS
+    at most; the rest is left to the next time.
+    """
     now = now or datetime.now(UTC)
     oldest = month_start(now, -settings.RETENTION_MONTHS)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -29,23 +47,27 @@ def keep(now: datetime | None = None) -> dict[str, list[str]]:
             return {"made": [], "dropped": []}
         made = ensure_partitions(now, back=0)
         dropped = drop_partitions(oldest)
-        cursor.execute(
-            "DELETE FROM automation_event WHERE occurred_at < %s AND received_at < %s", [oldest, oldest]
-        )
-        cursor.execute("DELETE FROM automation_messagekey WHERE created_at < %s", [oldest])
-        cursor.execute("DELETE FROM automation_executionkey WHERE decided_at < %s", [oldest])
-        cursor.execute(
-            "DELETE FROM automation_delivery WHERE created_at < %s AND status NOT IN ('pending', 'sending')",
-            [oldest],
-        )
-        cursor.execute(
-            "DELETE FROM automation_sendreservation WHERE reserved_at < %s", [now - timedelta(days=SEND_DAYS)]
-        )
-        cursor.execute(
-            "DELETE FROM automation_heartbeat WHERE at < %s AND event_ids = '[]'", [now - HEARTBEAT]
-        )
-    log.info("retention", extra={"made": made, "dropped": dropped})
+    moments = {"oldest": oldest, "sends": now - timedelta(days=SEND_DAYS), "beats": now - HEARTBEAT}
+    deleted = _delete_old(moments)
+    log.info("retention", extra={"made": made, "dropped": dropped, "deleted": deleted})
     return {"made": made, "dropped": dropped}
+
+
+def _delete_old(moments: dict[str, datetime]) -> int:
+    ends_at = time.monotonic() + DELETE_SECONDS
+    total = 0
+    with connection.cursor() as cursor:
+        for table, is_old in _OLD.items():
+            while time.monotonic() < ends_at:
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {table}"
+                    f" WHERE {is_old} LIMIT {DELETE_AT_ONCE})",
+                    moments,
+                )
+                total += cursor.rowcount
+                if cursor.rowcount < DELETE_AT_ONCE:
+                    break
+    return total
 
 
 def tidy(now: datetime | None = None) -> None:

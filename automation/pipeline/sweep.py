@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from automation import queues
 from automation.engine.types import Priority
 from automation.faults import fault
 from automation.pipeline import deliver, quarantine, tally, trigger_health
 
+log = logging.getLogger(__name__)
+
 LOCK = 7_000_001  # Advisory lock: two beats, one sweep.
 
 
 def sweep() -> bool:
-    """Rescue, count the dead, ring the lanes with due work. False when another sweep is running."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+    """Ring the lanes with due work, rescue, count the dead. False when another sweep is running.
+
+    Each step is a transaction of its own: one that fails takes nothing from the others.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return False
-        rescued = deliver.rescue()
-        deaths = _count_deaths()
-        trigger_health.pause_broken()
-        fault("sweep_mid")
-        for lane in _lanes("SELECT DISTINCT lane FROM automation_queuedevent WHERE due_at <= now()"):
-            queues.ring(lane)
-        for lane in _lanes(
-            "SELECT DISTINCT lane FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
-        ):
-            queues.ring(lane)
-        for lane in _lanes(
-            "SELECT DISTINCT lane FROM automation_delivery WHERE status = 'pending' AND due_at <= now()"
-            " AND (lease_until IS NULL OR lease_until < now())"
-        ):
-            queues.ring_deliveries(lane)
-        tally.add([("sweeps", None, None, "", 1), ("rescued", None, None, "", rescued)])
-        if deaths:
-            tally.add([("worker_deaths", None, None, "", deaths)])
+    try:
+        for step in (_ring, _rescue, _count_deaths, trigger_health.pause_broken):
+            try:
+                with transaction.atomic():
+                    step()
+            except DatabaseError:
+                log.exception("a step of the sweep failed", extra={"step": step.__name__})
+            fault("sweep_mid")
+        tally.add([("sweeps", None, None, "", 1)])
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
     return True
+
+
+def _ring() -> None:
+    for lane in _lanes("SELECT DISTINCT lane FROM automation_queuedevent WHERE due_at <= now()"):
+        queues.ring(lane)
+    for lane in _lanes(
+        "SELECT DISTINCT lane FROM automation_execution WHERE status = 'pending' AND due_at <= now()"
+    ):
+        queues.ring(lane)
+    for lane in _lanes(
+        "SELECT DISTINCT lane FROM automation_delivery WHERE status = 'pending' AND due_at <= now()"
+        " AND (lease_until IS NULL OR lease_until < now())"
+    ):
+        queues.ring_deliveries(lane)
+
+
+def _rescue() -> None:
+    tally.add([("rescued", None, None, "", deliver.rescue())])
 
 
 def _lanes(query: str) -> list[str]:
@@ -46,18 +65,19 @@ def _lanes(query: str) -> list[str]:
         return [Priority(lane).lane for (lane,) in cursor.fetchall()]
 
 
-def _count_deaths() -> int:
+def _count_deaths() -> None:
     """Workers whose database session ended in the middle of a batch: each of its events takes a blame.
 
-    An event blamed WORKER_DEATH_BUDGET times goes to quarantine. The batch itself was rolled back.
+    An event blamed WORKER_DEATH_BUDGET times goes to quarantine. The batch itself was rolled back. When
+    PostgreSQL itself was restarted, every session ended, and no worker is to blame.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM automation_heartbeat h WHERE NOT EXISTS ("
             " SELECT FROM pg_stat_activity a WHERE a.pid = h.backend_pid AND a.datname = current_database())"
-            " RETURNING event_ids::text::json"
+            " RETURNING event_ids::text::json, at < pg_postmaster_start_time()"
         )
-        batches = [row[0] for row in cursor.fetchall()]
+        batches = [event_ids for event_ids, was_restart in cursor.fetchall() if not was_restart]
         blamed = [event_id for batch in batches for event_id in batch]
         if blamed:
             cursor.execute(
@@ -72,4 +92,4 @@ def _count_deaths() -> int:
                 quarantine.hold(
                     event_id, "WorkerLost", "The worker was killed each time it tried this event."
                 )
-    return sum(1 for batch in batches if batch)
+    tally.add([("worker_deaths", None, None, "", sum(1 for batch in batches if batch))])

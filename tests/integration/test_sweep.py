@@ -162,12 +162,12 @@ def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
     migration = import_module("automation.migrations.0003_beat")
     migration.add_entries(apps, None)
     sweep_entry = PeriodicTask.objects.get(task="automation.tasks.periodic_sweep")
-    assert (sweep_entry.interval.every, sweep_entry.expire_seconds, sweep_entry.queue) == (10, 10, "periodic")
+    assert (sweep_entry.interval.every, sweep_entry.expire_seconds, sweep_entry.queue) == (10, 60, "periodic")
     PeriodicTask.objects.filter(pk=sweep_entry.pk).update(enabled=False)
     migration.add_entries(apps, None)
     sweep_entry.refresh_from_db()
     assert sweep_entry.enabled is False
-    assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 3
+    assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 4
 
 
 def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(
