@@ -17,9 +17,13 @@ _LOOKED_AT = 1_000  # Critical rows looked at; a backlog of more is old or being
 # The statistics of the table cost nothing to read and lag by about a second.
 _ESTIMATE = "SELECT pg_stat_get_live_tuples('automation_queuedevent'::regclass)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM automation_queuedevent LIMIT %s) AS looked_at"
+# Rows that the claim passes over, because something older of the same customer comes first, say nothing of
+# the workers: one customer's stuck event must not close the door on everybody.
 _OLDEST = (
     "SELECT max(now() - greatest(accepted_at, due_at)) > make_interval(secs => %s)"
-    " FROM (SELECT accepted_at, due_at FROM automation_queuedevent WHERE lane = %s LIMIT %s) AS looked_at"
+    " FROM (SELECT * FROM automation_queuedevent WHERE lane = %s LIMIT %s) AS w"
+    " WHERE is_state OR NOT EXISTS (SELECT FROM automation_queuedevent f"
+    "  WHERE f.is_state AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at)"
 )
 
 _checked_at = -SECONDS

@@ -152,5 +152,6 @@ def _row(item: Incoming, message_id: str, profile_id: int, lane: Priority) -> di
         "is_skewed": item.is_skewed,
         "body_hash": item.body_hash.hex(),
         "lane": int(Priority.LOW if item.is_import else lane),
-        "is_state": item.name in index.STATE_EVENTS,
+        # Imports wait in the low lane for as long as it takes: what happens now must not wait for them.
+        "is_state": item.name in index.STATE_EVENTS and not item.is_import,
     }
