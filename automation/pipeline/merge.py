@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 from django.db import connection, transaction
 
+from automation.models.events import SHARDS
 from profiles import services
 from profiles.behavior.merge import merge
 
-# What simply changes hands. Queue rows are not touched: their worker holds them while it waits for the
-# profile lock; it follows `merged_into` afterwards.
+# What simply changes hands. Of the queue only waiting state events move, so that nothing of the joined
+# customer overtakes them. The rest stays: a worker may hold a row while it waits for the profile lock, so
+# waiting for rows here would be a deadlock; the worker follows `merged_into` afterwards.
 _MOVES = (
+    f"UPDATE automation_queuedevent SET profile_id = %(to)s, shard = %(to)s %% {SHARDS}"
+    " WHERE event_id = ANY(ARRAY(SELECT event_id FROM automation_queuedevent"
+    "  WHERE profile_id = %(from)s AND is_state FOR UPDATE SKIP LOCKED))",
     "UPDATE automation_event SET profile_id = %(to)s WHERE profile_id = %(from)s",
     "UPDATE automation_execution SET profile_id = %(to)s WHERE profile_id = %(from)s",
     "UPDATE automation_delivery SET profile_id = %(to)s WHERE profile_id = %(from)s",
@@ -30,8 +36,13 @@ _MOVES = (
     " INSERT INTO automation_triggerstate AS t (profile_id, trigger_id, last_at, count, recent, by_key)"
     " SELECT %(to)s, trigger_id, last_at, count, recent, by_key FROM gone"
     " ON CONFLICT (profile_id, trigger_id) DO UPDATE SET last_at = greatest(t.last_at, excluded.last_at),"
-    " count = t.count + excluded.count, recent = t.recent || excluded.recent,"
-    " by_key = excluded.by_key || t.by_key",
+    " count = t.count + excluded.count,"
+    # Of one key the later time counts: a cooldown that runs must not end because of the join.
+    " by_key = (SELECT coalesce(jsonb_object_agg(key, at), '{}') FROM (SELECT DISTINCT ON (key) key, value AS at"
+    "  FROM (SELECT * FROM jsonb_each_text(t.by_key) UNION ALL SELECT * FROM jsonb_each_text(excluded.by_key)) k"
+    "  ORDER BY key, value::timestamptz DESC) latest),"
+    " recent = (SELECT coalesce(jsonb_agg(at ORDER BY at::timestamptz DESC), '[]')"
+    "  FROM jsonb_array_elements_text(t.recent || excluded.recent) AS r(at))",
     "WITH gone AS (DELETE FROM profiles_membership WHERE profile_id = %(from)s RETURNING *)"
     " INSERT INTO profiles_membership (segment_id, profile_id, since, source)"
     " SELECT segment_id, %(to)s, since, source FROM gone ON CONFLICT DO NOTHING",
@@ -74,14 +85,19 @@ def _join(from_id: int, to_id: int, *, even_known: bool) -> int:
             return gone.merged_into
         if kept.merged_into or (gone.customer_id and not even_known):
             return from_id
-        services.store({to_id: merge(kept.state, gone.state)})
+        state = merge(kept.state, gone.state)
+        services.store({to_id: state})
         with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE profiles_profile SET preferences = %s::jsonb WHERE id = %s",
+                [msgspec.json.encode(state["preferences"]).decode(), to_id],
+            )
             for statement in _MOVES:
                 cursor.execute(statement, {"from": from_id, "to": to_id})
             cursor.execute(
                 "UPDATE profiles_profile SET merged_into_id = %s, customer_id = NULL, email = '', phone = '',"
                 " first_name = '', last_name = '', traits = '{}', trait_stamps = '{}', behavioral_patterns = '{}',"
-                " lifetime_value = 0, orders_count = 0, updated_at = %s WHERE id = %s",
+                " preferences = '{}', lifetime_value = 0, orders_count = 0, updated_at = %s WHERE id = %s",
                 [to_id, datetime.now(UTC), from_id],
             )
     return to_id

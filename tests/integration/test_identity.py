@@ -63,3 +63,120 @@ def test_a_state_event_in_the_urgent_lane_that_waits_too_long_refuses() -> None:
     send(incoming("identify"))
     QueuedEvent.objects.update(accepted_at=NOW - timedelta(minutes=1), due_at=NOW - timedelta(minutes=1))
     assert pressure._look() == "Urgent events wait too long."
+
+
+# --- What a join carries over
+
+
+def profile_of(customer_id: str | None, anonymous_id: str = "anon") -> int:
+    """The profile of a first event."""
+    send(incoming("page_view", customer_id, anonymous_id=None if customer_id else anonymous_id))
+    kind, value = ("customer", customer_id) if customer_id else ("anonymous", anonymous_id)
+    return Identity.objects.get(kind=kind, value=value).profile_id
+
+
+def test_no_wish_to_hear_less_is_lost_by_a_join() -> None:
+    """S-063: what the visitor asked for in the preference centre holds for the customer."""
+    alice, anon = profile_of("alice"), profile_of(None)
+    Profile.objects.filter(pk=alice).update(preferences={"channels_off": ["sms"], "language": "de"})
+    wishes = {"channels_off": ["email"], "at_most_weekly": True, "language": "fr"}
+    Profile.objects.filter(pk=anon).update(preferences=wishes)
+    assert merge.join(anon, alice) == alice
+    assert Profile.objects.get(pk=alice).preferences == {
+        "channels_off": ["email", "sms"],
+        "at_most_weekly": True,
+        "language": "de",
+    }
+    assert Profile.objects.get(pk=anon).preferences == {}
+
+
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_of_two_cooldowns_of_one_key_the_later_one_runs_on(is_newer: bool) -> None:
+    """With whole and broken seconds, whose texts do not sort like the moments."""
+    trigger = make_trigger()
+    alice, anon = profile_of("alice"), profile_of(None)
+    earlier, later = "2026-01-01T10:00:00Z", "2026-01-01T10:00:00.500000Z"
+    theirs, ours = (later, earlier) if is_newer else (earlier, later)
+    for profile_id, at, own in ((alice, ours, "a"), (anon, theirs, "b")):
+        TriggerState.objects.create(
+            profile_id=profile_id,
+            trigger_id=trigger.pk,
+            last_at=at,
+            count=1,
+            recent=[at, "2026-01-01T09:00:00Z" if own == "a" else "2026-01-01T09:30:00Z"],
+            by_key={"cart": at, own: "2026-01-01T08:00:00Z"},
+        )
+    merge.join(anon, alice)
+    state = TriggerState.objects.get()
+    assert (state.profile_id, state.count) == (alice, 2)
+    assert state.by_key == {"cart": later, "a": "2026-01-01T08:00:00Z", "b": "2026-01-01T08:00:00Z"}
+    assert state.recent == [later, earlier, "2026-01-01T09:30:00Z", "2026-01-01T09:00:00Z"]
+
+
+def test_a_state_without_keys_and_times_is_joined_too() -> None:
+    trigger = make_trigger()
+    alice, anon = profile_of("alice"), profile_of(None)
+    for profile_id in (alice, anon):
+        TriggerState.objects.create(profile_id=profile_id, trigger_id=trigger.pk)
+    merge.join(anon, alice)
+    state = TriggerState.objects.get()
+    assert (state.by_key, state.recent, state.last_at) == ({}, [], None)
+
+
+def test_after_a_join_nothing_overtakes_the_visitors_waiting_state_event() -> None:
+    """R-015: the visitor's identify is in the slower lane, the customer's alarm in the faster one."""
+    make_trigger(
+        on="alarm",
+        priority=Priority.CRITICAL,
+        conditions=[
+            {"type": "event_match", "event_type": "alarm"},
+            {"type": "customer_attribute", "attribute": "first_name", "operator": "equals", "value": "Ada"},
+        ],
+    )
+    alice = profile_of("alice")
+    decide_all()
+    traits = {"traits": {"first_name": "Ada"}}
+    send(incoming("identify", None, anonymous_id="anon", data=traits, at=NOW - timedelta(minutes=1)))
+    send(incoming("alarm", "alice", anonymous_id="anon"))
+    waiting = QueuedEvent.objects.get(is_state=True)
+    assert (waiting.profile_id, waiting.shard) == (alice, alice % 64)
+    assert process.decide_next(Priority.CRITICAL, limit=10, worker="test") == 0
+    decide_all()
+    assert outcomes() == [("pending", "")]
+
+
+def test_a_join_does_not_wait_for_a_queue_row_in_a_workers_hands() -> None:
+    """The worker that holds it waits for the profile; it follows `merged_into` afterwards."""
+    alice = profile_of("alice")
+    decide_all()
+    send(incoming("identify", None, anonymous_id="anon"))
+    anon = Identity.objects.get(value="anon").profile_id
+    with elsewhere("SELECT event_id FROM automation_queuedevent WHERE is_state FOR UPDATE"):
+        assert merge.join(anon, alice) == alice
+        assert QueuedEvent.objects.get().profile_id == anon
+    decide_all()
+    assert Event.objects.filter(profile_id=alice).count() == 2
+
+
+@contextmanager
+def elsewhere(statement: str) -> Iterator[None]:
+    """Another connection executes `statement` and keeps its transaction open."""
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+                ready.set()
+                done.wait(30)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
