@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -42,13 +42,16 @@ def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int]:
     """The profile id of each subject; unknown customers get a profile.
 
     A subject with both ids ties the anonymous id to the customer: an anonymous profile becomes the customer's,
-    or is joined to it by `join`. A known customer is never joined to another known customer.
+    or is joined to it by `join`. A known customer is never joined to another known customer: where the
+    anonymous id is another customer's already (a shared device), no profile is locked.
     Commits in small steps of its own with locks in sorted order, so call it before a larger transaction.
     """
     names = {name for subject in subjects for name in _names(subject)}
     known = _lookup(names)
     pairs = {s for s in subjects if s.customer_id and s.anonymous_id}
-    untied = sorted(s for s in pairs if not _is_tied(s, known))
+    untied = [s for s in pairs if not _is_tied(s, known)]
+    owned = _owned({known[name] for s in untied if (name := _names(s)[1]) in known})
+    untied = sorted(s for s in untied if known.get(_names(s)[1]) not in owned)
     untied_names = {name for s in untied for name in _names(s)}
     if missing := sorted(names - known.keys() - untied_names):
         _create(missing)
@@ -70,6 +73,18 @@ def _names(subject: Subject) -> list[Name]:
 def _is_tied(subject: Subject, known: Mapping[Name, int]) -> bool:
     found = [known.get(name) for name in _names(subject)]
     return None not in found and len(set(found)) == 1
+
+
+def _owned(profile_ids: Collection[int]) -> set[int]:
+    """Those that belong to a customer; read without a lock, since a profile never loses its customer but by a join."""
+    if not profile_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM profiles_profile WHERE id = ANY(%s) AND customer_id IS NOT NULL",
+            [list(profile_ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _lookup(names: Iterable[Name]) -> dict[Name, int]:
@@ -116,25 +131,33 @@ def _tie(subject: Subject, join: Join) -> dict[Name, int]:
                 [*anonymous, known[customer]],
             )
         known |= _lookup([anonymous])
-    if known[anonymous] != known[customer]:
+    if known[anonymous] != known[customer] and not _owned([known[anonymous]]):
         known[anonymous] = join(known[anonymous], known[customer])
     return known
 
 
 def _claim(profile_id: int, customer_id: str | None) -> bool:
-    """Give an anonymous profile its customer id; False when it belongs to somebody already."""
+    """Give an anonymous profile its customer id; False when either of them belongs to somebody already.
+
+    The identity comes first, as in `_create`: whoever wins it writes the profile, so two first contacts of one
+    customer neither wait for each other crosswise nor meet in the unique customer id of the profile.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE profiles_profile p SET customer_id = %s WHERE id = %s AND customer_id IS NULL"
-            " AND NOT EXISTS (SELECT FROM profiles_identity WHERE kind = 'customer' AND value = %s)",
-            [customer_id, profile_id, customer_id],
+            "INSERT INTO profiles_identity (kind, value, profile_id) VALUES ('customer', %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [customer_id, profile_id],
         )
         if not cursor.rowcount:
             return False
         cursor.execute(
-            "INSERT INTO profiles_identity (kind, value, profile_id) VALUES ('customer', %s, %s)",
+            "UPDATE profiles_profile SET customer_id = %s"
+            " WHERE id = %s AND customer_id IS NULL AND merged_into_id IS NULL",
             [customer_id, profile_id],
         )
+        if not cursor.rowcount:
+            transaction.set_rollback(True)  # Claimed or joined meanwhile: the identity must not lead there.
+            return False
         return True
 
 

@@ -82,6 +82,7 @@ def _join(from_id: int, to_id: int, *, even_known: bool) -> int:
         profiles = services.lock([from_id, to_id])
         gone, kept = profiles[from_id], profiles[to_id]
         if gone.merged_into:
+            _forward(from_id, gone.merged_into)
             return gone.merged_into
         if kept.merged_into or (gone.customer_id and not even_known):
             return from_id
@@ -101,3 +102,9 @@ def _join(from_id: int, to_id: int, *, even_known: bool) -> int:
                 [to_id, datetime.now(UTC), from_id],
             )
     return to_id
+
+
+def _forward(from_id: int, to_id: int) -> None:
+    """Names that were given to a profile while it was being joined lead to the other from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE profiles_identity SET profile_id = %s WHERE profile_id = %s", [to_id, from_id])

@@ -24,6 +24,51 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime.now(UTC)
 
 
+@contextmanager
+def elsewhere(statement: str) -> Iterator[None]:
+    """Another connection executes `statement` and keeps its transaction open."""
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+                ready.set()
+                done.wait(30)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def at_once(*steps: Callable[[], Any]) -> list[BaseException]:
+    """Run the steps at the same moment, each on its own connection; returns what went wrong."""
+    barrier, problems = threading.Barrier(len(steps)), []
+
+    def one(step: Callable[[], Any]) -> None:
+        try:
+            barrier.wait(10)
+            step()
+        except BaseException as error:  # noqa: BLE001 - reported by the caller's assertion
+            problems.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one, args=(step,)) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
 # --- Imports and the queue
 
 
@@ -158,25 +203,83 @@ def test_a_join_does_not_wait_for_a_queue_row_in_a_workers_hands() -> None:
     assert Event.objects.filter(profile_id=alice).count() == 2
 
 
-@contextmanager
-def elsewhere(statement: str) -> Iterator[None]:
-    """Another connection executes `statement` and keeps its transaction open."""
-    ready, done = threading.Event(), threading.Event()
+# --- Ties
 
-    def hold() -> None:
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statement)
-                ready.set()
-                done.wait(30)
-        finally:
-            connection.close()
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+def resolve(*subjects: tuple[str | None, str | None]) -> list[int]:
+    return services.resolve([services.Subject(*subject) for subject in subjects], join=merge.join)
+
+
+def leads_to(value: str) -> int:
+    """The profile that a name leads to, followed through joins."""
+    profile = Identity.objects.get(value=value).profile
+    return profile.merged_into_id or profile.pk
+
+
+def test_first_contacts_of_one_customer_never_fail_each_other() -> None:
+    """S-063, R-015: identify(customer, visitor) and order(customer) at the same moment, many times."""
+    rounds = range(60)
+    resolve(*((None, f"v{n}") for n in rounds))
+    problems = [
+        at_once(lambda n=n: resolve((f"c{n}", f"v{n}")), lambda n=n: resolve((f"c{n}", None))) for n in rounds
+    ]
+    assert [problem for found in problems for problem in found] == []
+    for n in rounds:
+        assert Profile.objects.filter(customer_id=f"c{n}").count() == 1
+        assert leads_to(f"c{n}") == leads_to(f"v{n}")
+    assert Profile.objects.filter(merged_into=None).count() == 60
+
+
+def test_two_customers_who_meet_one_visitor_at_the_same_moment_stay_two() -> None:
+    rounds = range(30)
+    resolve(*((None, f"v{n}") for n in rounds))
+    problems = [
+        at_once(lambda n=n: resolve((f"a{n}", f"v{n}")), lambda n=n: resolve((f"b{n}", f"v{n}")))
+        for n in rounds
+    ]
+    assert [problem for found in problems for problem in found] == []
+    for n in rounds:
+        assert leads_to(f"a{n}") != leads_to(f"b{n}")
+        assert leads_to(f"v{n}") in {leads_to(f"a{n}"), leads_to(f"b{n}")}
+        assert Profile.objects.get(customer_id=f"a{n}").pk == leads_to(f"a{n}")
+
+
+def test_a_profile_that_was_joined_is_not_claimed_again() -> None:
+    """The claim read the visitor's profile before the join emptied it; nothing of the claim remains."""
+    alice, anon = profile_of("alice"), profile_of(None)
+    merge.join(anon, alice)
+    assert services._claim(anon, "bob") is False
+    assert not Identity.objects.filter(value="bob").exists()
+    assert Profile.objects.get(pk=anon).customer_id is None
+
+
+def test_a_claim_of_a_customer_who_exists_changes_nothing() -> None:
+    alice, anon = profile_of("alice"), profile_of(None)
+    assert services._claim(anon, "alice") is False
+    assert leads_to("alice") == alice
+    assert Profile.objects.get(pk=anon).customer_id is None
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_shared_device_does_not_make_ingestion_wait_for_decisions(is_known: bool) -> None:
+    """R-015: the device is Alice's already, so Bob's event on it locks nobody's profile."""
+    send(incoming("page_view", "alice", anonymous_id="device"))
+    if is_known:
+        send(incoming("page_view", "bob"))
+    with elsewhere("SELECT id FROM profiles_profile FOR UPDATE"):
+        send(incoming("page_view", "bob", anonymous_id="device"))
+    assert Event.objects.filter(profile__customer_id="bob").count() == 1 + is_known
+    assert leads_to("device") == leads_to("alice") != leads_to("bob")
+
+
+def test_a_shared_device_in_one_batch_stays_with_the_first_customer() -> None:
+    send(*(incoming("page_view", name, anonymous_id="device") for name in ("alice", "bob")))
+    assert leads_to("device") == leads_to("alice") != leads_to("bob")
+
+
+def test_a_name_given_to_a_profile_while_it_was_joined_follows_it() -> None:
+    alice, anon = profile_of("alice"), profile_of(None)
+    merge.join(anon, alice)
+    Identity.objects.create(kind="anonymous", value="late", profile_id=anon)
+    resolve(("alice", "late"))
+    assert Identity.objects.get(value="late").profile_id == alice
