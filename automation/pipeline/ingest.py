@@ -5,13 +5,16 @@ An answer may be given only after `ingest` returned: then PostgreSQL has committ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg2.errors import DeadlockDetected
 
 from automation import queues
 from automation.engine.types import Priority
@@ -19,9 +22,13 @@ from automation.faults import fault
 from automation.ids import uuid7
 from automation.models.events import SHARDS
 from automation.pipeline import index, merge
+from automation.pipeline.consent import STATE_EVENTS
 from profiles import services
 
+log = logging.getLogger(__name__)
+
 ALIAS = "alias"  # `previous_id` in its context is the same person as `customer_id`.
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,42 +97,84 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
 
     `source` is the scope of message ids (WriteKey.source). A repeated id is a duplicate, or a conflict when
     its body differs, also within `items`.
+
+    Names are tied before the keys are known, so an item refused as a conflict may have tied its anonymous id to
+    its customer: that joins no two customers. What an alias asks for is done only when the alias was accepted.
+    A deadlock outside any transaction of the caller's is tried once more.
     """
     if not items:
         return []
     ids = [item.message_id or str(uuid7()) for item in items]
     first = {message_id: index for index, message_id in reversed(list(enumerate(ids)))}
     lanes = index.lanes({item.name for item in items})
-    profile_ids = services.resolve([_subject(item) for item in items], join=merge.join)
-    for item in items:
-        if item.name == ALIAS and item.customer_id:
-            merge.alias(str(item.context.get("previous_id", "")), item.customer_id)
+    subjects = [_subject(item) for item in items]
+    profile_ids = _twice(partial(services.resolve, subjects, join=merge.join))
     rows = [_row(items[i], ids[i], profile_ids[i], lanes[items[i].name]) for i in sorted(first.values())]
+    new, known = _twice(partial(_insert, rows, source, is_any_repeated=len(rows) < len(items)))
+    fault("ingest_after_commit")
+    answers = [
+        Accepted(new[message_id], message_id, False, False)
+        if message_id in new and first[message_id] == index
+        else _repeated(message_id, item.body_hash, *known[message_id])
+        for index, (item, message_id) in enumerate(zip(items, ids, strict=True))
+    ]
+    # Also for duplicates: the sender repeats what was stored when the answer, or this very step, was lost.
+    for item, answer in zip(items, answers, strict=True):
+        if (former := _former_id(item)) and item.customer_id and not answer.is_conflict:
+            _twice(partial(_join_former, former, item.customer_id))
+    return answers
+
+
+def _twice(step: Callable[[], T]) -> T:
+    """Do `step`, and once more when it met a deadlock; its transactions are then undone, so nothing is done twice."""
+    try:
+        return step()
+    except OperationalError as error:
+        if connection.in_atomic_block or not isinstance(error.__cause__, DeadlockDetected):
+            raise
+        log.warning("a deadlock; tried once more", extra={"step": getattr(step, "func", step).__name__})
+        return step()
+
+
+def _insert(
+    rows: Sequence[Mapping[str, Any]], scope: str, *, is_any_repeated: bool
+) -> tuple[dict[str, int], dict[str, tuple[int, bytes]]]:
+    """Store the rows whose message id is new: message id -> event id. For repeats, also what is known of all ids."""
+    new: dict[str, int] = {}
+    known: dict[str, tuple[int, bytes]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": source})
-        new: dict[str, int] = dict(cursor.fetchall())
-        known: dict[str, tuple[int, bytes]] = {}
-        if len(new) < len(items):
-            cursor.execute(_KNOWN, [source, list(first)])
+        cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": scope})
+        new.update(cursor.fetchall())
+        if is_any_repeated or len(new) < len(rows):
+            cursor.execute(_KNOWN, [scope, [row["message_id"] for row in rows]])
             known = {
                 message_id: (event_id, bytes(digest)) for message_id, event_id, digest in cursor.fetchall()
             }
         for lane in {Priority(row["lane"]) for row in rows}:
             queues.ring(lane.lane)
         fault("ingest_before_commit")
-    fault("ingest_after_commit")
-    return [
-        Accepted(new[message_id], message_id, False, False)
-        if message_id in new and first[message_id] == index
-        else _repeated(message_id, item.body_hash, *known[message_id])
-        for index, (item, message_id) in enumerate(zip(items, ids, strict=True))
-    ]
+    return new, known
 
 
 def _subject(item: Incoming) -> services.Subject:
-    """Whom the event is about; an alias ties the former id to the customer."""
-    former = item.context.get("previous_id") if item.name == ALIAS else None
-    return services.Subject(item.customer_id, str(former) if former else item.anonymous_id)
+    """Whom the event is about. An alias ties no names here: it may yet be refused."""
+    if item.name == ALIAS:
+        if item.customer_id:
+            return services.Subject(item.customer_id, None)
+        return services.Subject(None, _former_id(item) or item.anonymous_id)
+    return services.Subject(item.customer_id, item.anonymous_id)
+
+
+def _former_id(item: Incoming) -> str:
+    """The id that an alias says was the customer's before; empty when there is nothing to join."""
+    former = str(item.context.get("previous_id") or "") if item.name == ALIAS else ""
+    return "" if former == item.customer_id else former
+
+
+def _join_former(former: str, customer_id: str) -> None:
+    """Let `former` lead to the customer, whether it was an anonymous id or a customer's; twice is once."""
+    services.resolve([services.Subject(customer_id, former)], join=merge.join)
+    merge.alias(former, customer_id)
 
 
 def _repeated(message_id: str, body_hash: bytes, event_id: int, known_hash: bytes) -> Accepted:
@@ -153,5 +202,5 @@ def _row(item: Incoming, message_id: str, profile_id: int, lane: Priority) -> di
         "body_hash": item.body_hash.hex(),
         "lane": int(Priority.LOW if item.is_import else lane),
         # Imports wait in the low lane for as long as it takes: what happens now must not wait for them.
-        "is_state": item.name in index.STATE_EVENTS and not item.is_import,
+        "is_state": item.name in STATE_EVENTS and not item.is_import,
     }

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg2.errors
 import pytest
 from django.db import OperationalError, connection, transaction
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from automation.api import pressure
 from automation.engine.types import Priority
@@ -211,8 +211,8 @@ def resolve(*subjects: tuple[str | None, str | None]) -> list[int]:
 
 
 def leads_to(value: str) -> int:
-    """The profile that a name leads to, followed through joins."""
-    profile = Identity.objects.get(value=value).profile
+    """The profile that a name leads to, as a customer's if it is one, followed through joins."""
+    profile = Identity.objects.filter(value=value).order_by("-kind")[0].profile
     return profile.merged_into_id or profile.pk
 
 
@@ -283,3 +283,104 @@ def test_a_name_given_to_a_profile_while_it_was_joined_follows_it() -> None:
     Identity.objects.create(kind="anonymous", value="late", profile_id=anon)
     resolve(("alice", "late"))
     assert Identity.objects.get(value="late").profile_id == alice
+
+
+# --- Aliases
+
+
+def an_alias(former: str, customer_id: str = "alice", **fields: Any) -> Any:
+    return incoming("alias", customer_id, context={"previous_id": former}, **fields)
+
+
+@pytest.mark.parametrize("former", ["customer", "anonymous"])
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_refused_alias_joins_nobody(former: str, is_one_batch: bool) -> None:
+    """R-003: the same message id with another body is a conflict, and changes nothing."""
+    send(incoming("page_view", "alice"))
+    is_customer = former == "customer"
+    send(incoming("page_view", "bob" if is_customer else None, anonymous_id=None if is_customer else "bob"))
+    first = an_alias("nobody", message_id="m1")
+    refused = an_alias("bob", message_id="m1", body_hash=b"another body    ")
+    answers = send(first, refused) if is_one_batch else [*send(first), *send(refused)]
+    assert [answer.is_conflict for answer in answers] == [False, True]
+    assert leads_to("bob") != leads_to("alice") == leads_to("nobody")
+    assert not Profile.objects.exclude(merged_into=None).exists()
+
+
+def test_an_alias_whose_join_was_lost_joins_when_it_is_sent_again(monkeypatch: Any) -> None:
+    """R-001, R-002: it was stored, but not answered; the sender repeats it."""
+    send(incoming("page_view", "alice"), incoming("page_view", "bob"))
+    with monkeypatch.context() as patch:
+        patch.setattr(merge, "alias", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            send(an_alias("bob", message_id="m1"))
+    assert leads_to("bob") != leads_to("alice")
+    (again,) = send(an_alias("bob", message_id="m1"))
+    assert again.is_duplicate
+    assert leads_to("bob") == leads_to("alice")
+
+
+def test_an_alias_of_two_unknown_ids_makes_one_customer() -> None:
+    send(an_alias("visitor"))
+    send(incoming("page_view", None, anonymous_id="visitor"))
+    assert Profile.objects.get().customer_id == "alice"
+    assert Event.objects.filter(profile__customer_id="alice").count() == 2
+
+
+def test_an_alias_to_oneself_changes_nothing() -> None:
+    """Also where a visitor happens to have the same id: they may be anybody."""
+    send(incoming("page_view", "alice"), incoming("page_view", None, anonymous_id="alice"))
+    (answer,) = send(an_alias("alice"))
+    assert not answer.is_conflict
+    assert Profile.objects.filter(merged_into=None).count() == 2
+    assert Identity.objects.count() == 2
+    assert Event.objects.get(name="alias").profile_id == Identity.objects.get(kind="customer").profile_id
+
+
+# --- Deadlocks
+
+
+def failing(step: Callable[..., Any], times: int, cause: type[Exception]) -> Callable[..., Any]:
+    """`step`, which fails the first `times` times as Django reports an error of PostgreSQL."""
+    left = [times]
+
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("stopped by PostgreSQL") from cause()
+        return step(*args, **kwargs)
+
+    stand_in.__name__ = "stand_in"
+    return stand_in
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(services, "resolve"), (ingest, "_insert"), (merge, "alias")],
+    ids=lambda x: str(x)[-12:],
+)
+@pytest.mark.parametrize(
+    ("times", "cause", "is_stored"),
+    [(1, DeadlockDetected, True), (2, DeadlockDetected, False), (1, LockNotAvailable, False)],
+)
+def test_a_deadlock_is_tried_once_more(
+    monkeypatch: Any, owner: Any, name: str, times: int, cause: type[Exception], is_stored: bool
+) -> None:
+    send(incoming("page_view", "alice"), incoming("page_view", "bob"))
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, failing(getattr(owner, name), times, cause))
+        if is_stored:
+            (answer,) = send(an_alias("bob"))
+            assert not answer.is_duplicate
+        else:
+            with pytest.raises(OperationalError):
+                send(an_alias("bob"))
+    assert (leads_to("bob") == leads_to("alice")) is is_stored
+
+
+def test_a_deadlock_inside_the_callers_transaction_is_the_callers(monkeypatch: Any) -> None:
+    """PostgreSQL has undone the caller's work too; only the caller can do it again."""
+    monkeypatch.setattr(services, "resolve", failing(services.resolve, 1, DeadlockDetected))
+    with pytest.raises(OperationalError), transaction.atomic():
+        send(incoming())
+    assert not Event.objects.exists()
