@@ -61,5 +61,5 @@ class Figures:
 
     def note(self, key: str, text: str) -> None:
         """Say why a figure is missing, or measured smaller than its name says."""
-        self.notes[key] = text
+        self.notes[key] = f"{self.notes[key]}; {text}" if key in self.notes else text
         self.values.setdefault(key, None)

@@ -1,5 +1,5 @@
 """The parts of a run, in their order: each measures the figures it declares."""
 
-from analytics.bench.parts import latency, publishing, rules, scale, throughput, triggers
+from analytics.bench.parts import latency, rules, scale, throughput, triggers
 
-PARTS = (rules.PART, throughput.PART, triggers.PART, publishing.PART, scale.PART, latency.PART)
+PARTS = (rules.PART, throughput.PART, triggers.PART, scale.PART, latency.PART)

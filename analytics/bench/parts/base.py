@@ -38,7 +38,7 @@ class Session:
         cold: dict[str, list[float]] = {}
         for name, run in contestants:
             cold[f"{name} (cold)"] = [self._one(name, "cold", run)]
-        for repetition in range(self.sizes.repetitions):
+        for repetition in range(self.sizes.repetitions if contestants else 0):
             first = repetition % len(contestants)
             for name, run in [*contestants[first:], *contestants[:first]]:
                 found[name].append(self._one(name, f"{repetition + 1}/{self.sizes.repetitions}", run))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,15 +12,14 @@ from analytics.bench.station import Station
 from analytics.bench.workload import ONE_NAME, SHOP, Stream
 
 CUSTOMERS = 10_000
-KEYS = (
-    "triggers",
-    "cost_10000_over_100_triggers",
+_RATES, _COST = "triggers", "cost_10000_over_100_triggers"
+_ONE_NAME_RATE, _ONE_NAME_COST = (
     "same_event_1000_triggers_events_per_s",
     "cost_10000_on_one_name_over_100_triggers",
-    "article_events_per_s",
-    "speedup_over_article",
 )
+_STALL = "publish_stall_ms"
 _ARTICLE = ("article_events_per_s", "speedup_over_article")
+KEYS = (_RATES, _COST, _ONE_NAME_RATE, _ONE_NAME_COST, *_ARTICLE, _STALL)
 
 
 def stream_of(names: dict[str, int], events: int, customers: int, products: int = 1000) -> dict[str, Any]:
@@ -29,65 +27,82 @@ def stream_of(names: dict[str, int], events: int, customers: int, products: int 
     return {"count": events, "customers": customers, "names": list(names.items()), "products": products}
 
 
-def decide(station: Station, stream: dict[str, Any], customers: int, tell: dict[str, float]) -> float:
-    """Events decided per second, from an empty table; the accepting before is not counted, but kept."""
-    station.ask("reset", customers=customers)
-    seconds = station.ask("run", stream=stream)
-    tell["accept and decide"] = stream["count"] / (seconds["accept"] + seconds["decide"])
-    return float(stream["count"] / seconds["decide"])
+class _Decider:
+    """A station, and what its last runs came to."""
+
+    def __init__(self, station: Station, stream: dict[str, Any], customers: int) -> None:
+        self.accept_and_decide: list[float] = []  # Events per second, the first one cold.
+        self._station, self._stream, self._customers = station, stream, customers
+
+    def run(self) -> float:
+        """Events decided per second, from an empty table; the accepting before is timed apart."""
+        self._station.ask("reset", customers=self._customers)
+        seconds = self._station.ask("run", stream=self._stream)
+        self.accept_and_decide.append(seconds["events"] / (seconds["accept"] + seconds["decide"]))
+        return float(seconds["events"] / seconds["decide"])
 
 
 def measure(session: Session) -> None:
-    """One process and one database for each number of triggers, in turn."""
+    """One process and one database for each number of triggers, and the article's engine, in turn."""
     sizes, site = session.sizes, session.site
     customers = min(CUSTOMERS, sizes.customers)
-    contestants: list[tuple[str, Callable[[], float]]] = []
+    deciders: dict[str, _Decider] = {}
     stations: list[Station] = []
-    both: dict[str, dict[str, float]] = {}
 
     def add(name: str, shape: str, count: int, names: dict[str, int]) -> None:
         session.tell(f"{name}: preparing")
-        station = site.station(f"t{len(stations)}", shape=shape, triggers=count)
-        stations.append(station)
+        stations.append(site.station(f"t{len(stations)}", shape=shape, triggers=count))
         stream = stream_of(names, sizes.station_events, customers, max(1000, count))
-        contestants.append((name, partial(decide, station, stream, customers, both.setdefault(name, {}))))
+        deciders[name] = _Decider(stations[-1], stream, customers)
 
-    wants_spread = session.wants(
-        "triggers", "cost_10000_over_100_triggers", "cost_10000_on_one_name_over_100_triggers"
-    )
+    is_with_article = session.wants(*_ARTICLE) and _can_run_article(session)
+    beside_article = 1_000 if 1_000 in sizes.trigger_counts else sizes.trigger_counts[-1]
+    wants_spread = session.wants(_RATES, _COST, _ONE_NAME_COST)
+    publishing = sizes.trigger_counts[-1] if session.wants(_STALL) else 0
     for count in sizes.trigger_counts:
-        if wants_spread or (count == 1000 and session.wants(*_ARTICLE)):
+        if wants_spread or count == publishing or (is_with_article and count == beside_article):
             add(f"{count} triggers", "spread", count, SHOP)
-    for count, key in ((1_000, KEYS[2]), (10_000, KEYS[3])):
+    for count, key in ((1_000, _ONE_NAME_RATE), (10_000, _ONE_NAME_COST)):
         if count in sizes.trigger_counts and session.wants(key):
             add(f"{count} triggers on one name", "one_name", count, ONE_NAME)
-    rates = _with_article(session, contestants, both)
+    contestants: list[tuple[str, Callable[[], float]]] = [(name, one.run) for name, one in deciders.items()]
+    if is_with_article:
+        stream = Stream(sizes.article_events, sizes.customers)
+        contestants.append(("article", lambda: article_engine(site, stream, beside_article)))
+    rates = session.turns(contestants if session.wants(*KEYS[:-1]) else [])
+    if publishing:
+        publish(session, stations[list(deciders).index(f"{publishing} triggers")], publishing)
     for station in stations:
         station.close()
+    if is_with_article:
+        # That engine stores and decides; so it is compared with accepting and deciding.
+        rates["accept and decide"] = deciders[f"{beside_article} triggers"].accept_and_decide[1:]
     _report(session, rates)
 
 
-def _with_article(
-    session: Session, contestants: list[tuple[str, Callable[[], float]]], both: dict[str, dict[str, float]]
-) -> dict[str, list[float]]:
-    """The article's engine stores and decides, so it is compared with accepting and deciding."""
-    sizes = session.sizes
-    count = 1_000 if 1_000 in sizes.trigger_counts else sizes.trigger_counts[-1]
-    if session.wants(*_ARTICLE) and find_spec("asyncpg") is None:
-        for key in _ARTICLE:
-            session.figures.note(key, "asyncpg is not installed (requirements-dev.txt)")
-    elif session.wants(*_ARTICLE):
-        stream = Stream(sizes.article_events, sizes.customers)
-        contestants.append(("article", lambda: article_engine(session.site, stream, count)))
-        name = f"{count} triggers"
-        whole = dict(contestants)[name]
+def publish(session: Session, station: Station, count: int) -> None:
+    """How long a worker stands still when one of `count` triggers was published: its next look at the index."""
+    compiling = station.ask("compile")
+    found = [
+        station.ask("publish", number=index * 7 % count) for index in range(session.sizes.repetitions + 2)
+    ]
+    session.figures.put(
+        _STALL,
+        [1000 * one["stall"] for one in found],
+        publish_ms=1000 * max(one["publish"] for one in found),
+        compile_all_ms=1000 * compiling,
+        look_ms=1000 * min(one["idle"] for one in found),
+    )
+    if count != 10_000:
+        session.figures.note(_STALL, f"{count:,} instead of 10,000 triggers")
 
-        def accept_and_decide() -> float:
-            whole()
-            return both[name]["accept and decide"]
 
-        contestants.append(("accept and decide", accept_and_decide))
-    return session.turns(contestants)
+def _can_run_article(session: Session) -> bool:
+    if find_spec("asyncpg") is not None:
+        return True
+    for key in _ARTICLE:
+        session.figures.note(key, "asyncpg is not installed (requirements-dev.txt)")
+    return False
 
 
 def _report(session: Session, rates: dict[str, list[float]]) -> None:
