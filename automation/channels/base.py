@@ -31,6 +31,7 @@ class DeliveryError(Exception):
         retry_after: timedelta | None = None,  # The other side asked to be left alone for this long.
         suppress_address: bool = False,  # The address does not exist: never write to it again.
         outage: bool = False,  # It speaks against the destination as a whole, not against this message.
+        unanswered: bool = False,  # No connection, or no answer in time: such attempts take long.
         kind: str = "",  # Class of the error for reports: smtp_450, http_503, timeout …
         reason: Reason | None = None,  # When the cause is one of the closed reasons.
     ) -> None:
@@ -40,6 +41,7 @@ class DeliveryError(Exception):
         self.retry_after = retry_after
         self.suppress_address = suppress_address
         self.outage = outage
+        self.unanswered = unanswered
         self.kind = kind or type(self).__name__
         self.reason = reason
 
@@ -100,6 +102,11 @@ class Channel(ABC):
 
     def destination(self, message: Any) -> str:
         """The host that would be called: the unit of the circuit breaker."""
+        return ""
+
+    @classmethod
+    def host_of(cls, action: object) -> str:
+        """The host that an action would call, when each action may have one of its own; else empty."""
         return ""
 
     def close(self) -> None:

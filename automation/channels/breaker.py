@@ -1,8 +1,9 @@
 """A circuit breaker for each channel and destination host (R-030).
 
-A destination that fails half of at least 20 attempts within a minute is left alone; every 30 seconds one
-probe may try whether it is back. While the circuit is open nothing is tried, so nothing uses up an attempt,
-and no other destination waits.
+A destination that fails half of at least 20 attempts within a minute is left alone. So is one that gave no
+answer three times in a row (no connection, or a timeout): such attempts take 10 to 15 seconds each, so that no
+process would ever see 20 of them in a minute. Every 30 seconds one probe may try whether it is back. While the
+circuit is open nothing is tried, so nothing uses up an attempt, and no other destination waits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from automation.outages import Outages
 WINDOW = 60.0  # Seconds of attempts that are looked at.
 MIN_ATTEMPTS = 20
 MAX_SHARE = 0.5  # Of failures; at this share the circuit opens.
+MAX_UNANSWERED = 3  # In a row; then the circuit opens, however few attempts there were.
 PROBE_EVERY = 30.0
 _MAX_CIRCUITS = 10_000  # Webhook hosts are chosen by users: forget all rather than grow for ever.
 
@@ -25,11 +27,12 @@ _MAX_CIRCUITS = 10_000  # Webhook hosts are chosen by users: forget all rather t
 class Circuit:
     """The recent attempts on one destination. Pure: `now` is seconds on any clock that only goes forward."""
 
-    __slots__ = ("_attempts", "_failures", "_probe_at")
+    __slots__ = ("_attempts", "_failures", "_probe_at", "_unanswered")
 
     def __init__(self) -> None:
         self._attempts: deque[tuple[float, bool]] = deque()
         self._failures = 0
+        self._unanswered = 0  # In a row, the last attempt included.
         self._probe_at: float | None = None  # Open when set.
 
     @property
@@ -45,7 +48,7 @@ class Circuit:
         self._probe_at = now + PROBE_EVERY
         return 0.0
 
-    def record(self, is_ok: bool, now: float) -> None:
+    def record(self, is_ok: bool, now: float, *, unanswered: bool = False) -> None:
         """Note how an attempt ended; opens or closes the circuit."""
         if is_ok and self._probe_at is not None:
             self._attempts.clear()
@@ -55,7 +58,8 @@ class Circuit:
         while self._attempts[0][0] <= now - WINDOW:
             self._failures -= not self._attempts.popleft()[1]
         is_bad = len(self._attempts) >= MIN_ATTEMPTS and self._failures >= MAX_SHARE * len(self._attempts)
-        if is_bad and self._probe_at is None:
+        self._unanswered = self._unanswered + 1 if unanswered else 0
+        if (is_bad or self._unanswered >= MAX_UNANSWERED) and self._probe_at is None:
             self._probe_at = now + PROBE_EVERY
 
 
@@ -86,14 +90,14 @@ class Breaker:
             receipt = attempt()
         except DeliveryError as error:
             # Only an outage speaks against the destination: "no such mailbox" is a good answer.
-            self._record(destination, circuit, is_ok=not error.outage)
+            self._record(destination, circuit, is_ok=not error.outage, unanswered=error.unanswered)
             raise
         self._record(destination, circuit, is_ok=True)
         return receipt
 
-    def _record(self, destination: str, circuit: Circuit, *, is_ok: bool) -> None:
+    def _record(self, destination: str, circuit: Circuit, *, is_ok: bool, unanswered: bool = False) -> None:
         was_open = circuit.is_open
-        circuit.record(is_ok, self._clock())
+        circuit.record(is_ok, self._clock(), unanswered=unanswered)
         if self._outages is None:
             return
         if circuit.is_open:

@@ -62,6 +62,12 @@ def address_column(name: str) -> str:
     return plugin.address if plugin else ""
 
 
+def host_of(name: str, action: object) -> str:
+    """The host that an action on the channel would call; empty when all share one way out."""
+    plugin = CHANNELS.get(name)
+    return plugin.host_of(action) if plugin else ""
+
+
 def may_repeat(name: str, message_class: str) -> bool:
     """True when a message may go out twice rather than not at all (at_least_once, R-026)."""
     plugin = CHANNELS.get(name)

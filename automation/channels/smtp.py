@@ -157,12 +157,14 @@ def failure(error: Exception, *, is_body_sent: bool) -> DeliveryError:
             permanent=False,
             maybe_sent=True,
             outage=True,
+            unanswered=True,
             kind="smtp_no_answer",
         )
     return DeliveryError(
         f"The server could not be reached or hung up ({type(error).__name__}).",
         permanent=False,
         outage=True,
+        unanswered=True,
         kind="smtp_connection",
     )
 

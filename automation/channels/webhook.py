@@ -45,7 +45,9 @@ class WebhookChannel(Channel):
         except http_guard.ForbiddenUrlError as error:
             raise DeliveryError(str(error), permanent=True, kind="forbidden_url") from error
         except http_guard.UnresolvableError as error:
-            raise DeliveryError(str(error), permanent=False, outage=True, kind="dns") from error
+            raise DeliveryError(
+                str(error), permanent=False, outage=True, unanswered=True, kind="dns"
+            ) from error
         except httpx.TransportError as error:
             raise _unanswered(error) from error
         if 200 <= answer.status < 300:
@@ -54,10 +56,19 @@ class WebhookChannel(Channel):
 
     def destination(self, message: Call) -> str:
         """The host; an URL that cannot be read fails later, with its own words."""
-        try:
-            return httpx.URL(message.url).host
-        except (httpx.InvalidURL, ValueError, UnicodeError):
-            return ""
+        return _host(message.url)
+
+    @classmethod
+    def host_of(cls, action: object) -> str:
+        """Each webhook names its own."""
+        return _host(str(getattr(action, "url", "")))
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError, UnicodeError):
+        return ""
 
 
 def refused(status: int, retry_after: str, now: datetime) -> DeliveryError:
@@ -96,6 +107,7 @@ def _unanswered(error: httpx.TransportError) -> DeliveryError:
         permanent=False,
         maybe_sent=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
         outage=True,
+        unanswered=True,
         kind="timeout" if isinstance(error, httpx.TimeoutException) else "connection",
     )
 

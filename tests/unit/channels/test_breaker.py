@@ -44,6 +44,40 @@ def test_it_opens_at_half_failures_of_at_least_twenty(oks: int, failures: int, i
     assert circuit.is_open is is_open
 
 
+@pytest.mark.parametrize(
+    ("attempts", "is_open"),
+    [
+        ("uu", False),
+        ("uuu", True),
+        ("uufu", False),  # A refusal is an answer.
+        ("uu.uu", False),
+        ("uu.uuu", True),
+        ("fffff", False),
+    ],
+)
+def test_it_opens_after_three_attempts_in_a_row_without_an_answer(attempts: str, is_open: bool) -> None:
+    """R-030: u = no answer, f = a refusal, . = success; timeouts are too slow to make twenty in a minute."""
+    circuit = Circuit()
+    for number, kind in enumerate(attempts):
+        circuit.record(kind == ".", now=number * 100.0, unanswered=kind == "u")
+    assert circuit.is_open is is_open
+
+
+def test_an_unanswered_call_counts_as_such() -> None:
+    """R-030: what the channels raise reaches the circuit."""
+    breaker = Breaker(Clock())
+
+    def attempt() -> Receipt:
+        raise DeliveryError("no", permanent=False, outage=True, unanswered=True)
+
+    for _ in range(3):
+        with pytest.raises(DeliveryError):
+            breaker.call("webhook:slow", attempt)
+    with pytest.raises(ChannelBusyError):
+        breaker.call("webhook:slow", attempt)
+    assert breaker.open_destinations() == ["webhook:slow"]
+
+
 def test_old_attempts_are_forgotten() -> None:
     """R-030: only the last minute counts."""
     circuit = Circuit()
