@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
 from profiles.admin.masking import masked, may_see
 from profiles.admin.parts import Part, WithParts, pretty
+from profiles.admin.preferences import PreferencesForm
 from profiles.behavior import SEGMENTS, engagement_score
 from profiles.models import Consent, Identity, Membership, Profile
 
@@ -59,6 +60,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
 
+    form = PreferencesForm
     list_title, page_title = "Customers", "Customer"
     list_display = (
         "customer",

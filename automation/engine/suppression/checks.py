@@ -163,6 +163,21 @@ def check_execution_limit(case: Case) -> Held | None:
     return None if free == case.now else Held(Reason.MAX_PER_CUSTOMER, free, params)
 
 
+def pause_until(value: object) -> datetime | None:
+    """The moment a wish for silence ends: a moment or its ISO text, in UTC when it names no zone.
+
+    What cannot be read is no wish, so that it cannot stop the decisions on a customer either.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
 def check_customer_preferences(case: Case) -> Held | None:
     """Topics and channels for every class; pause and frequency for marketing only."""
     preferences = case.state.preferences
@@ -175,13 +190,9 @@ def check_customer_preferences(case: Case) -> Held | None:
         return Held(Reason.PREFERENCE, None, {"kind": "topic_off", "topic": case.topic})
     if not case.is_marketing:
         return None
-    pause = preferences.get("pause_until")
-    if pause:
-        until = pause if isinstance(pause, datetime) else datetime.fromisoformat(pause)
-        if until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        if case.moment < until:
-            return Held(Reason.PREFERENCE, until, {"kind": "paused"})
+    until = pause_until(preferences.get("pause_until"))
+    if until is not None and case.moment < until:
+        return Held(Reason.PREFERENCE, until, {"kind": "paused"})
     if preferences.get("at_most_weekly"):
         weekly = Cap(channel=None, message_class=case.ask.message_class, limit=1, window=_WEEK)
         held = _over(case, weekly, Reason.PREFERENCE)

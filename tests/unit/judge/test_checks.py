@@ -392,6 +392,12 @@ class TestCustomerPreferences:
             {},
             {"channels_off": ["sms"], "topics_off": ["news"], "pause_until": NOON, "at_most_weekly": False},
             {"pause_until": None, "channels_off": None, "topics_off": None},
+            {"pause_until": "tomorrow"},  # What cannot be read is no pause, and no error.
+            {"pause_until": ""},
+            {"pause_until": 5},
+            {"pause_until": True},
+            {"pause_until": ["2099-01-01"]},
+            {"pause_until": {"at": "2099-01-01"}},
             {"theme": "dark"},
         ],
     )
