@@ -16,7 +16,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from automation.pipeline.endings import Ending, Progress, Sibling
+from automation.pipeline import reservations
+from automation.pipeline.endings import Ending, Progress, Sibling, storable
 from automation.pipeline.recheck import Present
 
 _COLUMNS = (
@@ -87,6 +88,20 @@ def release(rows: Iterable[Row]) -> None:
         )
 
 
+def step_back(rows: Iterable[Row]) -> None:
+    """Give back rows whose turn was refused (R-030): everything that is due now comes before them."""
+    ours = [(row.id, row.attempt) for row in rows]
+    if not ours:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_delivery d SET lease_until = NULL, worker = '', due_at = clock_timestamp()"
+            " FROM unnest(%s::uuid[], %s::int[]) AS r(id, attempt)"
+            " WHERE d.id = r.id AND d.attempt = r.attempt AND d.status = 'pending'",
+            [[id for id, _ in ours], [attempt for _, attempt in ours]],
+        )
+
+
 @lru_cache(maxsize=16)
 def _look(column: str) -> str:
     """`column` is a channel's own constant, never data."""
@@ -98,7 +113,12 @@ SELECT d.profile_id, x.status, x.reason, t.mode, p.id IS NULL OR p.erased_at IS 
    WHERE s.channel = d.channel AND s.address = lower({address})),
   coalesce(p.preferences, '{{}}')::text,
   (SELECT json_object_agg(c.topic, c.is_granted)::text FROM profiles_consent c
-   WHERE c.profile_id = d.profile_id AND c.channel = d.channel)
+   WHERE c.profile_id = d.profile_id AND c.channel = d.channel),
+  coalesce(p.time_zone, ''),
+  (SELECT max(r.reserved_at) FROM automation_sendreservation r
+   WHERE r.execution_id = d.execution_id AND r.channel = d.channel
+   HAVING count(*) >= (SELECT count(*) FROM automation_delivery s WHERE s.execution_id = d.execution_id
+     AND s.channel = d.channel AND s.status NOT IN ('failed', 'cancelled')))
 FROM automation_delivery d
 JOIN automation_execution x ON x.id = %s AND x.decided_at = %s
 JOIN automation_trigger t ON t.id = d.trigger_id
@@ -119,7 +139,7 @@ def look(row: Row, address_column: str) -> Present | None:
         found = cursor.fetchone()
     if found is None:
         return None
-    return Present._make((*found[:7], json.loads(found[7]), json.loads(found[8] or "{}")))
+    return Present._make((*found[:7], json.loads(found[7]), json.loads(found[8] or "{}"), *found[9:]))
 
 
 _BEGIN = """
@@ -154,7 +174,8 @@ WITH x AS MATERIALIZED (
   UPDATE automation_delivery d SET status = %(status)s, reason = %(reason)s, provider_id = %(provider_id)s,
     result = d.result || %(result)s::jsonb, error_class = %(error_class)s, error = %(error)s, worker = '',
     lease_until = NULL, tries = d.tries - %(unused)s,
-    due_at = CASE WHEN %(status)s = 'pending' THEN now() + %(wait)s ELSE d.due_at END,
+    due_at = CASE WHEN %(status)s = 'pending' THEN coalesce(%(until)s, now() + %(wait)s) ELSE d.due_at END,
+    sending_at = CASE WHEN d.tries <= %(unused)s THEN NULL ELSE d.sending_at END,
     finished_at = CASE WHEN %(status)s = 'pending' THEN NULL ELSE now() END
   FROM x WHERE d.id = %(id)s AND d.attempt = %(attempt)s AND d.status = %(expected)s
   RETURNING 1
@@ -181,10 +202,11 @@ def finish(row: Row, ending: Ending, *, expected: str, end: Progress | None) -> 
         "status": ending.status,
         "reason": ending.reason,
         "provider_id": ending.provider_id,
-        "result": json.dumps(ending.result, default=str).replace("\\u0000", ""),
+        "result": json.dumps(storable(ending.result)),
         "error_class": ending.error_class,
         "error": ending.error,
         "wait": ending.wait,
+        "until": ending.until,
         "unused": int(ending.is_free),
         "end": (end and end.status) or "",
         "end_reason": end.reason if end else "",
@@ -218,7 +240,8 @@ def advance(row: Row, progress: Progress, delay_minutes: float) -> None:
         if progress.cancel:
             cursor.execute(
                 "UPDATE automation_delivery SET status = 'cancelled', finished_at = now(), reason = %s,"
-                " error = %s WHERE execution_id = %s AND action_index = ANY(%s) AND status = 'pending'",
+                " error = %s WHERE execution_id = %s AND action_index = ANY(%s) AND status = 'pending'"
+                " RETURNING channel",
                 [
                     progress.reason,
                     f"Not run, because action {row.action_index + 1} did not work.",
@@ -226,22 +249,13 @@ def advance(row: Row, progress: Progress, delay_minutes: float) -> None:
                     list(progress.cancel),
                 ],
             )
+            reservations.free(row.execution_id, [channel for (channel,) in cursor.fetchall()])
         if progress.status is not None:
             cursor.execute(
                 "UPDATE automation_execution SET status = %s, reason = %s, error = %s, processed_at = now(),"
                 " started_at = coalesce(started_at, now()) WHERE id = %s AND decided_at = %s",
                 [progress.status, progress.reason, progress.error, row.execution_id, row.decided_at],
             )
-
-
-def free_reservation(row: Row) -> None:
-    """A message that was called off takes no place under the caps."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM automation_sendreservation WHERE id = ("
-            " SELECT id FROM automation_sendreservation WHERE execution_id = %s AND channel = %s LIMIT 1)",
-            [row.execution_id, row.channel],
-        )
 
 
 def suppress_address(row: Row, error: str) -> None:

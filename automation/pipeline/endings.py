@@ -5,6 +5,7 @@ The pipeline acts on what these functions return.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +39,14 @@ class Ending:
     error: str = ""
     wait: timedelta | None = None  # Until the next try, when pending.
     suppress_address: bool = False
+    until: datetime | None = None  # The moment of the next try, when it is known.
     is_free: bool = False  # Nothing was tried: no attempt is used up.
+    maybe_sent: bool = False  # It may have gone out all the same, so it keeps its place under the caps.
+
+    @property
+    def frees_place(self) -> bool:
+        """Whether it certainly does not go out any more, and takes no place under the caps."""
+        return self.status in (CANCELLED, FAILED) and not self.maybe_sent
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,12 +71,26 @@ class Progress(NamedTuple):
 
 def succeeded(outcome: Outcome) -> Ending:
     """The action was carried out, or the message accepted."""
-    return Ending(SENT, provider_id=outcome.provider_id.replace("\0", "")[:255], result=outcome.result)
+    return Ending(SENT, provider_id=storable(outcome.provider_id)[:255], result=outcome.result)
 
 
 def cancelled(reason: Reason | str) -> Ending:
     """It must not be sent any more."""
     return Ending(CANCELLED, reason=str(reason))
+
+
+def postponed(until: datetime) -> Ending:
+    """The customer's quiet hours: nothing is tried before they end."""
+    words = "Waits for the end of the customer's quiet hours."
+    return Ending(PENDING, error_class="quiet_hours", error=words, until=until)
+
+
+def without_result(ending: Ending, error: Exception) -> Ending:
+    """The same ending, when what the other side answered cannot be stored."""
+    note = {"not_stored": type(error).__name__}
+    return replace(
+        ending, result=note, provider_id="", error=ending.error and "An error that cannot be stored."
+    )
 
 
 def failed(
@@ -85,18 +107,21 @@ def failed(
         return _end(FAILED, "template_error", str(error), Reason.TEMPLATE_ERROR)
     if not isinstance(error, DeliveryError):
         # Not foreseen, so not known to be harmless to repeat. Its text may hold data: the log has it.
-        return _end(FAILED, type(error).__name__, "An unexpected error; the log has the details.")
+        words = "An unexpected error; the log has the details."
+        return replace(_end(FAILED, type(error).__name__, words), maybe_sent=True)
     if isinstance(error, ChannelBusyError):
         ending = _end(PENDING, error.kind, str(error), error.reason)
         return replace(ending, wait=error.retry_after, is_free=True)
     if error.permanent:
         return replace(
-            _end(FAILED, error.kind, str(error), error.reason), suppress_address=error.suppress_address
+            _end(FAILED, error.kind, str(error), error.reason),
+            suppress_address=error.suppress_address,
+            maybe_sent=error.maybe_sent,
         )
     if error.maybe_sent and not may_repeat:
         return _end(UNCERTAIN, error.kind, str(error))
     if gives_up(tries, first_at, now):
-        return _end(FAILED, error.kind, str(error), error.reason)
+        return replace(_end(FAILED, error.kind, str(error), error.reason), maybe_sent=error.maybe_sent)
     wait = next_retry(tries, seed=seed, retry_after=error.retry_after)
     return replace(_end(PENDING, error.kind, str(error), error.reason), wait=wait)
 
@@ -107,7 +132,7 @@ def interrupted(*, may_repeat: bool, tries: int, first_at: datetime, now: dateti
     if not may_repeat:
         return _end(UNCERTAIN, "interrupted", words)
     if gives_up(tries, first_at, now):
-        return _end(FAILED, "interrupted", words)
+        return replace(_end(FAILED, "interrupted", words), maybe_sent=True)
     return replace(_end(PENDING, "interrupted", words), wait=timedelta(0))
 
 
@@ -144,7 +169,25 @@ def _final(siblings: Iterable[Sibling]) -> Progress:
 
 def clean(text: str) -> str:
     """Text that PostgreSQL stores, without any e-mail address: errors outlive an erasure (H-065)."""
-    return _ADDRESS.sub("[address]", text.replace("\0", ""))
+    return _ADDRESS.sub("[address]", storable(text))
+
+
+def storable(value: Any) -> Any:
+    """JSON data as jsonb takes it: no NUL and no half of a surrogate pair in any text, no NaN or infinity.
+
+    What JSON does not know becomes text.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {storable(str(key)): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return storable(str(value))
 
 
 def _end(status: str, kind: str, words: str, reason: Reason | None = None) -> Ending:

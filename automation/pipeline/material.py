@@ -33,6 +33,7 @@ class Version:
     name: str
     type: str
     actions: tuple[dict[str, Any], ...]
+    cancel_names: tuple[str, ...] = ()  # Events that call off what has not left yet.
 
     def action(self, index: int) -> Action:
         """The action at `index`. Raises ValueError when this installation does not know it (S-152)."""
@@ -45,7 +46,9 @@ def version(version_id: int) -> Version:
     with connection.cursor() as cursor:
         cursor.execute("SELECT definition::text FROM automation_triggerversion WHERE id = %s", [version_id])
         document = json.loads(cursor.fetchone()[0])
-    return Version(document["key"], document["name"], document["type"], tuple(document["actions"]))
+    cancel_names = tuple(entry for entry in document.get("cancel_when") or () if isinstance(entry, str))
+    actions = tuple(document["actions"])
+    return Version(document["key"], document["name"], document["type"], actions, cancel_names)
 
 
 class Material:

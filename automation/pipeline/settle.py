@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from automation.engine.types import ExecutionStatus
-from automation.pipeline import endings, tally
+from automation.pipeline import endings, reservations, tally
 from automation.pipeline.endings import Sibling
 
 NOT_ARRIVED = "A person found out that it did not arrive."
@@ -47,11 +47,7 @@ def _settle(delivery_id: UUID, status: str, error_class: str, error: str) -> boo
         tally.add([("deliveries", lane, trigger_id, status, 1)])
         if status != endings.FAILED:
             return True
-        cursor.execute(
-            "DELETE FROM automation_sendreservation WHERE id = ("
-            " SELECT id FROM automation_sendreservation WHERE execution_id = %s AND channel = %s LIMIT 1)",
-            [execution_id, channel],
-        )
+        reservations.free(execution_id, [channel])
         if execution is None or execution[2] != ExecutionStatus.TRIGGERED:
             return True
         cursor.execute(

@@ -8,13 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from automation.channels.email import EmailChannel
 from automation.models import Delivery, SendReservation, Tally
 from automation.pipeline import deliver, delivery_rows
 from automation.pipeline.deliver import deliver_batch, rescue
-from tests.integration.deliver.factory import EMAIL, deliveries, make_execution, make_template, make_trigger
+from profiles import services
+from tests.integration.deliver.factory import (
+    EMAIL,
+    deliveries,
+    make_execution,
+    make_profile,
+    make_template,
+    make_trigger,
+)
 from tests.integration.deliver.mailserver import Ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,28 +119,110 @@ def test_a_worker_that_stops_gives_back_what_it_had_not_begun(
     assert len(smtp.messages) == 3
 
 
-def test_an_error_in_the_middle_of_a_batch_loses_no_result_and_gives_the_rest_back(
-    smtp: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R-025, R-032: what was sent is recorded, what was not begun is free."""
-    make_template()
-    trigger = make_trigger([EMAIL])
-    first, second, third = (make_execution(trigger) for _ in range(3))
+def _second_look_fails(monkeypatch: pytest.MonkeyPatch, second: Any, error: Exception) -> None:
     original = delivery_rows.look
 
     def look(row: delivery_rows.Row, column: str) -> Any:
         if row.execution_id == second.pk:
-            raise RuntimeError("boom")
+            raise error
         return original(row, column)
 
     monkeypatch.setattr(delivery_rows, "look", look)
-    with pytest.raises(RuntimeError, match="boom"):
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+def test_an_infrastructure_error_loses_no_result_and_gives_the_rest_back(
+    smtp: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """R-020, R-025, R-032: what was sent is recorded, what was not begun is free; no row is to blame."""
+    make_template()
+    trigger = make_trigger([EMAIL])
+    first, second, third = (make_execution(trigger) for _ in range(3))
+    _second_look_fails(monkeypatch, second, error)
+    with pytest.raises(type(error)):
         deliver_batch("medium", worker="w", limit=10)
     rows = [deliveries(execution)[0] for execution in (first, second, third)]
     assert [row.status for row in rows] == ["sent", "pending", "pending"]
     assert [row.lease_until for row in rows] == [None, None, None]
     assert len(smtp.messages) == 1
     assert Tally.objects.get(kind="deliveries", label="sent").count == 1
+
+
+def test_a_row_that_raises_fails_alone(
+    smtp: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R-019, R-020: the other rows of its batch go out, and it does not come again."""
+    make_template()
+    trigger = make_trigger([EMAIL])
+    first, second, third = (make_execution(trigger) for _ in range(3))
+    _second_look_fails(monkeypatch, second, RuntimeError("boom"))
+    assert deliver_batch("medium", worker="w", limit=10) == 3
+    rows = [deliveries(execution)[0] for execution in (first, second, third)]
+    assert [(row.status, row.error_class, row.lease_until) for row in rows] == [
+        ("sent", "", None),
+        ("failed", "RuntimeError", None),
+        ("sent", "", None),
+    ]
+    assert len(smtp.messages) == 2
+    second.refresh_from_db()
+    assert second.status == "failed"
+    assert "RuntimeError: boom" in caplog.text  # The traceback.
+    assert not SendReservation.objects.filter(execution_id=second.pk).exists()
+
+
+def test_a_row_that_cannot_be_prepared_fails_alone(smtp: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R-019, R-020: what a batch needs is loaded at once; then each row is loaded by itself."""
+    make_template()
+    trigger = make_trigger([EMAIL])
+    first, second, third = (make_execution(trigger) for _ in range(3))
+    original = services.load
+
+    def load(profile_ids: Any) -> Any:
+        if second.profile_id in profile_ids:
+            raise ValueError("unreadable")
+        return original(profile_ids)
+
+    monkeypatch.setattr(services, "load", load)
+    assert deliver_batch("medium", worker="w", limit=10) == 3
+    rows = [deliveries(execution)[0] for execution in (first, second, third)]
+    assert [(row.status, row.error_class) for row in rows] == [
+        ("sent", ""),
+        ("failed", "ValueError"),
+        ("sent", ""),
+    ]
+    assert [row.lease_until for row in rows] == [None, None, None]
+
+
+def test_preferences_that_no_rule_can_read_stop_only_their_own_message(smtp: Ledger) -> None:
+    """R-020: a list where an object should be fails; a pause that cannot be read is none."""
+    make_template()
+    trigger = make_trigger([EMAIL])
+    broken = make_execution(trigger, make_profile(preferences=["x"]))
+    paused = make_execution(trigger, make_profile(preferences={"pause_until": "tomorrow"}))
+    assert deliver_batch("medium", worker="w", limit=10) == 2
+    assert deliveries(broken)[0].status == "failed"
+    assert deliveries(paused)[0].status == "sent"
+
+
+def test_a_result_that_cannot_be_stored_does_not_undo_the_sending(
+    smtp: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-025: sent is sent; the note says what is missing, and the rows after it go on."""
+    make_template()
+    trigger = make_trigger([EMAIL])
+    first, second = (make_execution(trigger) for _ in range(2))
+    first_id = str(deliveries(first)[0].pk)
+
+    def storable(value: Any) -> Any:
+        return {"bad": float("nan")} if first_id in str(value) else value  # jsonb knows no NaN.
+
+    monkeypatch.setattr(delivery_rows, "storable", storable)
+    assert deliver_batch("medium", worker="w", limit=10) == 2
+    (row,), (other,) = deliveries(first), deliveries(second)
+    assert (row.status, row.result) == ("sent", {"not_stored": "DataError"})
+    assert other.status == "sent"
+    assert "email_id" in other.result
+    assert len(smtp.messages) == 2
 
 
 def test_the_late_result_of_a_lost_lease_is_discarded_and_counted(

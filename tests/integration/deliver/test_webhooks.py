@@ -15,17 +15,21 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from automation.channels import http_guard
 from automation.channels.breaker import BREAKER
 from automation.models import Delivery, Event
+from automation.pipeline import deliver
 from automation.pipeline.deliver import deliver_batch
 from profiles.models import Profile
 from tests.integration.deliver.conftest import WEBHOOK_SECRET
 from tests.integration.deliver.factory import (
+    EMAIL,
     deliveries,
     make_event,
     make_execution,
     make_profile,
+    make_template,
     make_trigger,
 )
 from tests.integration.deliver.hookserver import HookServer, answer, dripping, endless, hanging_up
+from tests.integration.deliver.mailserver import Ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,16 +183,85 @@ def test_a_url_is_checked_again_when_it_is_called(hooks: HookServer, settings: A
     assert hooks.seen == []
 
 
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"note":"\\u0000x"}', '{"note":"\\u0000x"}'),  # Six characters, not the one they stand for.
+        (b"\\\\u0000", "\\\\u0000"),
+        (b"a\x00b", "ab"),
+        (b'"\\ud800"', '"\\ud800"'),
+    ],
+)
+def test_an_answer_that_speaks_of_nul_is_no_poison(hooks: HookServer, body: bytes, kept: str) -> None:
+    """R-020, S-151: whatever a server answers can be stored."""
+    hooks.answer = answer(200, body)
+    (row,) = run(hook(hooks))
+    assert (row.status, row.result["response"]["body"]) == ("sent", kept)
+
+
+def _due(trigger: Any, count: int) -> None:
+    for _ in range(count):
+        make_execution(trigger)
+
+
 def test_a_host_that_fails_is_left_alone_and_uses_up_no_attempt(hooks: HookServer) -> None:
     """R-030: at most 20 attempts until the circuit opens."""
     hooks.answer = answer(500)
-    trigger = make_trigger([hook(hooks)])
-    for _ in range(30):
-        make_execution(trigger)
-    assert deliver_batch("medium", worker="test", limit=50) == 30
+    _due(make_trigger([hook(hooks)]), 30)
+    while deliver_batch("medium", worker="test", limit=50):
+        Delivery.objects.filter(tries=1).update(due_at=datetime.now(UTC) + timedelta(hours=1))
     rows = list(Delivery.objects.all())
     busy = [row for row in rows if row.error_class == "circuit_open"]
     assert len(hooks.seen) == 20
     assert len(busy) == 10
-    assert {(row.status, row.tries, row.reason) for row in busy} == {("pending", 0, "circuit_open")}
+    assert {(row.status, row.tries, row.reason, row.sending_at) for row in busy} == {
+        ("pending", 0, "circuit_open", None)
+    }
     assert BREAKER.open_destinations() == ["webhook:127.0.0.1"]
+
+
+def test_a_host_that_does_not_answer_is_left_alone_after_three_calls(hooks: HookServer) -> None:
+    """R-030: also with few attempts in a minute, as one process with long timeouts makes them."""
+    hooks.answer = hanging_up
+    _due(make_trigger([hook(hooks)]), 10)
+    while deliver_batch("medium", worker="test", limit=50):
+        Delivery.objects.filter(tries=1).update(due_at=datetime.now(UTC) + timedelta(hours=1))
+    assert len(hooks.seen) == 3
+    assert (
+        sorted(Delivery.objects.values_list("error_class", "tries"))
+        == [("circuit_open", 0)] * 7 + [("connection", 1)] * 3
+    )
+
+
+def test_one_host_takes_at_most_a_quarter_of_a_batch(hooks: HookServer, smtp: Ledger) -> None:
+    """R-030: the rest is given back, behind all that is due."""
+    make_template()
+    now = datetime.now(UTC)
+    _due(make_trigger([hook(hooks)]), 8)
+    Delivery.objects.update(due_at=now - timedelta(minutes=2))
+    _due(make_trigger([EMAIL]), 4)
+    assert deliver_batch("medium", worker="test", limit=12) == 7
+    assert (len(hooks.seen), len(smtp.messages)) == (3, 4)
+    waiting = Delivery.objects.filter(status="pending")
+    assert waiting.count() == 5
+    assert {(row.tries, row.lease_until, row.worker) for row in waiting} == {(0, None, "")}
+    assert all(row.due_at and row.due_at >= now for row in waiting)
+    assert deliver_batch("medium", worker="test", limit=12) == 1  # Of five; at least one.
+    assert len(hooks.seen) == 4
+
+
+def test_a_host_that_takes_all_the_time_lets_the_others_go_first(
+    hooks: HookServer, smtp: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-030, R-031: its other rows step back, so that the next batch begins with what waited behind them."""
+    monkeypatch.setattr(http_guard, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(deliver, "START_SECONDS", 0.4)
+    hooks.answer = dripping
+    make_template()
+    _due(make_trigger([hook(hooks)]), 8)
+    Delivery.objects.update(due_at=datetime.now(UTC) - timedelta(minutes=2))
+    mail = make_execution(make_trigger([EMAIL]))
+    assert deliver_batch("medium", worker="test", limit=9) == 1
+    assert (len(hooks.seen), len(smtp.messages)) == (1, 0)
+    first = Delivery.objects.filter(status="pending", tries=0).earliest("due_at")
+    assert first.execution_id == mail.pk
