@@ -131,7 +131,7 @@ def _tie(subject: Subject, join: Join) -> dict[Name, int]:
                 [*anonymous, known[customer]],
             )
         known |= _lookup([anonymous])
-    if known[anonymous] != known[customer] and not _owned([known[anonymous]]):
+    if known[anonymous] != known[customer]:
         known[anonymous] = join(known[anonymous], known[customer])
     return known
 
