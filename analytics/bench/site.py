@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from analytics.bench import fill
 from analytics.bench.databases import TEMPLATE, Databases, connected
 from analytics.bench.product import EVERY_LANE, Product
@@ -20,6 +22,7 @@ from analytics.bench.station import Station
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST_PORT = 18_000
+REDIS_PREFIX = "beckon-bench-"
 # Nobody sleeps in the benchmark, and nothing is mailed: the actions wait a day.
 QUIET = {"BECKON_QUIET_START": "00:00", "BECKON_QUIET_END": "00:00", "EMAIL_URL": "smtp://127.0.0.1:9"}
 
@@ -46,16 +49,20 @@ class Site:
         return self
 
     def __exit__(self, *details: object) -> None:
-        """Processes first, then the databases."""
+        """Processes first, then the databases and the keys in Redis: the servers may be somebody's."""
         self._open.close()
         self.databases.drop_all()
+        client = redis.Redis.from_url(self.redis_url)
+        for key in client.scan_iter(match=f"{REDIS_PREFIX}*", count=1000):
+            client.delete(key)
+        client.close()
 
     def env(self, name: str) -> dict[str, str]:
         """The environment of a process that works on the database `name`."""
         return {
             "DATABASE_URL": self.databases.url(name),
             "REDIS_URL": self.redis_url,
-            "REDIS_PREFIX": f"beckon-bench-{name}:",
+            "REDIS_PREFIX": f"{REDIS_PREFIX}{name}:",
             "BECKON_HOME": str(self.base),
             "SECRET_KEY": self._secret,
             **QUIET,
