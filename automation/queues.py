@@ -27,7 +27,7 @@ EVENTS_TASK = "automation.tasks.drain_events"
 DELIVERIES_TASK = "automation.tasks.drain_deliveries"
 SWEEP_TASK = "automation.tasks.periodic_sweep"
 
-BELL_SECONDS = 10  # A bell that was lost with its flag still up is silent for this long at most.
+BELL_SECONDS = 5  # A bell that was lost with its flag still up is silent for this long at most.
 BREAK_SECONDS = 5.0  # After a failed publish, bells are dropped this long instead of waiting again.
 TIMEOUT = 0.25
 
@@ -111,13 +111,16 @@ def _client() -> redis.Redis:
 def _publish_for_ever() -> None:
     broken_until = 0.0
     while True:
-        task, lane = _bells.get()
+        waiting = {_bells.get()}
+        while not _bells.empty():  # Bells of one lane that came meanwhile are one bell.
+            waiting.add(_bells.get())
         if time.monotonic() < broken_until:
             continue
         try:
-            fault("publish")
-            if _client().set(_flag(task, lane), 1, nx=True, ex=BELL_SECONDS):
-                _publish(task, lane)
+            for task, lane in waiting:
+                fault("publish")
+                if _client().set(_flag(task, lane), 1, nx=True, ex=BELL_SECONDS):
+                    _publish(task, lane)
         except Exception:  # Whatever Redis or kombu raise: a bell may be lost, the thread may not.
             broken_until = time.monotonic() + BREAK_SECONDS
             log.warning("Redis does not take bells, the sweeper will find the work", exc_info=True)

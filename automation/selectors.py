@@ -57,7 +57,9 @@ def histories(
             + ("" if names is None else " CROSS JOIN unnest(%(names)s::text[]) AS n(name)")
             + " CROSS JOIN LATERAL (SELECT * FROM automation_event e WHERE e.profile_id = p.id"
             "  AND e.occurred_at BETWEEN %(first)s AND %(last)s"
-            + ("" if names is None else " AND e.name = n.name")
+            # Not a bare `e.name`: before a new month has statistics, PostgreSQL would read the events of that
+            # name of all customers (56 µs an event instead of 2).
+            + ("" if names is None else " AND (e.name || '') = n.name")
             + "  ORDER BY e.occurred_at DESC LIMIT %(limit)s) e",
             {
                 "ids": list(profile_ids),

@@ -10,6 +10,7 @@ import msgspec
 from django.db import connection, transaction
 
 from profiles.behavior.state import COLUMNS, State
+from profiles.prepared import Prepared
 
 _decode = msgspec.json.Decoder().decode
 CUSTOMER, ANONYMOUS = "customer", "anonymous"
@@ -87,14 +88,18 @@ def _owned(profile_ids: Collection[int]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
+_LOOKUP = Prepared(
+    "look_up_identities",
+    ("text[]", "text[]"),
+    "SELECT i.kind, i.value, i.profile_id FROM unnest($1, $2) AS n(kind, value)"
+    " JOIN profiles_identity i ON i.kind = n.kind AND i.value = n.value",
+)
+
+
 def _lookup(names: Iterable[Name]) -> dict[Name, int]:
     kinds, values = zip(*names, strict=True) if names else ((), ())
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT i.kind, i.value, i.profile_id FROM unnest(%s::text[], %s::text[]) AS n(kind, value)"
-            " JOIN profiles_identity i ON i.kind = n.kind AND i.value = n.value",
-            [list(kinds), list(values)],
-        )
+        _LOOKUP.execute(cursor, [list(kinds), list(values)])
         return {(kind, value): profile_id for kind, value, profile_id in cursor.fetchall()}
 
 

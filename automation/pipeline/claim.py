@@ -14,6 +14,7 @@ from automation.engine.types import Event, Priority
 from automation.models.events import SHARDS
 from automation.pipeline.consent import STATE_EVENTS
 from automation.selectors import EVENT_COLUMNS, event_of
+from profiles.prepared import Prepared
 
 _LOCK = 7_100_000  # Advisory lock space of (lane, shard).
 
@@ -22,25 +23,29 @@ _LOCK = 7_100_000  # Advisory lock space of (lane, shard).
 # whatever the lanes: its row is there until the transaction that applies it has committed. One that fails does
 # not hold the others up.
 # Rows that failed before are suspects: they come one at a time, so that they take nobody down with them.
-_PEEK = f"""
+_PEEK = Prepared(
+    "peek_events",
+    ("int", "int", "int", "int"),
+    f"""
 WITH candidate AS MATERIALIZED (
   SELECT s FROM generate_series(0, {SHARDS - 1}) AS s
-  WHERE EXISTS (SELECT FROM automation_queuedevent WHERE lane = %(lane)s AND shard = s)
-  ORDER BY (s + %(turn)s) %% {SHARDS}
+  WHERE EXISTS (SELECT FROM automation_queuedevent WHERE lane = $1 AND shard = s)
+  ORDER BY (s + $4) % {SHARDS}
 ), shard AS MATERIALIZED (
-  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s)
-  LIMIT (SELECT 1 + (count(*) - 1) / %(sharers)s FROM candidate)
+  SELECT s FROM candidate WHERE pg_try_advisory_xact_lock({_LOCK} + $1, s)
+  LIMIT (SELECT 1 + (count(*) - 1) / $3 FROM candidate)
 )
 SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LATERAL (
   SELECT ctid, event_id, shard, occurred_at, worker_deaths > 0 OR data_failures > 0 AS is_suspect
   FROM automation_queuedevent w
-  WHERE lane = %(lane)s AND shard = shard.s AND due_at <= now() AND (is_state OR NOT EXISTS (
+  WHERE lane = $1 AND shard = shard.s AND due_at <= now() AND (is_state OR NOT EXISTS (
     SELECT FROM automation_queuedevent f
     WHERE f.is_state AND f.data_failures = 0 AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
   ORDER BY occurred_at, event_id
-  LIMIT greatest(1, %(limit)s / (SELECT count(*) FROM shard))
+  LIMIT greatest(1, $2 / (SELECT count(*) FROM shard))
 ) q
-"""
+""",
+)
 _BEAT = """
 INSERT INTO automation_heartbeat (worker, lane, event_ids, backend_pid, at)
 VALUES (%s, %s, %s::jsonb, pg_backend_pid(), now())
@@ -48,18 +53,22 @@ ON CONFLICT (worker) DO UPDATE SET lane = excluded.lane, event_ids = excluded.ev
   backend_pid = excluded.backend_pid, at = excluded.at
 """
 # The rows are deleted in the transaction that decides them; a crash brings them back.
-_TAKE = f"""
+_TAKE = Prepared(
+    "take_events",
+    ("int[]", "int", "tid[]", "bigint[]"),
+    f"""
 WITH shard AS MATERIALIZED (
-  SELECT s FROM unnest(%(shards)s::int[]) AS s WHERE pg_try_advisory_xact_lock({_LOCK} + %(lane)s, s)
+  SELECT s FROM unnest($1) AS s WHERE pg_try_advisory_xact_lock({_LOCK} + $2, s)
 ), taken AS (
   DELETE FROM automation_queuedevent WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM automation_queuedevent WHERE ctid = ANY(%(places)s::tid[]) AND event_id = ANY(%(ids)s)
+    SELECT ctid FROM automation_queuedevent WHERE ctid = ANY($3) AND event_id = ANY($4)
       AND shard IN (SELECT s FROM shard) FOR UPDATE SKIP LOCKED))
   RETURNING event_id, profile_id, occurred_at
 )
 SELECT {EVENT_COLUMNS}, t.profile_id, e.is_late, e.is_import
 FROM taken t LEFT JOIN automation_event e ON e.id = t.event_id AND e.occurred_at = t.occurred_at
-"""
+""",
+)
 
 
 class Batch(NamedTuple):
@@ -88,11 +97,9 @@ def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
 
     The heartbeat need not be on disk: it only has to outlive this process, so its commit does not wait.
     """
-    turn = random.randrange(SHARDS)
-    arguments = {"lane": int(lane), "limit": limit, "sharers": settings.LANE_SHARERS, "turn": turn}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
-        cursor.execute(_PEEK, arguments)
+        _PEEK.execute(cursor, [int(lane), limit, settings.LANE_SHARERS, random.randrange(SHARDS)])
         rows = cursor.fetchall()
         suspects = [row for row in rows if row[3]]
         rows = suspects[:1] if suspects else rows
@@ -106,15 +113,8 @@ def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
 def take(batch: Batch) -> list[Claimed]:
     """Remove the rows of `batch` from the queue, in this transaction; those that others took are left out."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE,
-            {
-                "shards": sorted(set(batch.shards)),
-                "lane": int(batch.lane),
-                "places": list(batch.places),
-                "ids": list(batch.ids),
-            },
-        )
+        places, ids = list(batch.places), list(batch.ids)
+        _TAKE.execute(cursor, [sorted(set(batch.shards)), int(batch.lane), places, ids])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return [Claimed(event_of(row), row[-3], row[-2], row[-1]) for row in rows if row[0] is not None]
 

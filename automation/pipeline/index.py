@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -47,6 +48,7 @@ def current(*, max_age: float = 0.0) -> TriggerIndex:
         cache = _cache
         if cache is None or cache.epoch != epoch:
             cache = _cache = _Cache(epoch, _refreshed(cache.index if cache else TriggerIndex(())))
+            gc.freeze()  # Thousands of compiled triggers need not be walked at every collection.
         cache.checked_at = time.monotonic()
         return cache.index
 

@@ -24,6 +24,7 @@ from automation.models.events import SHARDS
 from automation.pipeline import index, merge
 from automation.pipeline.consent import STATE_EVENTS
 from profiles import services
+from profiles.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +66,19 @@ class Accepted(NamedTuple):
 
 # One statement. Event ids are drawn in the sender's order; the keys are inserted in sorted order, so that two
 # requests with the same message ids in different order cannot deadlock. ON CONFLICT makes repeats no-ops.
-_INSERT = f"""
+_INSERT = Prepared(
+    "ingest_events",
+    ("json", "text"),
+    f"""
 WITH item AS MATERIALIZED (
-  SELECT nextval('automation_event_id_seq') AS id, r.* FROM json_to_recordset(%(rows)s::json) AS r(
+  SELECT nextval('automation_event_id_seq') AS id, r.* FROM json_to_recordset($1) AS r(
     message_id text, profile_id bigint, name text, original_name text, data jsonb, context jsonb,
     session_id text, source text, occurred_at timestamptz, received_at timestamptz, sent_at timestamptz,
     client_ts text, is_late boolean, is_import boolean, is_skewed boolean, body_hash text, lane smallint,
     is_state boolean)
 ), key AS (
   INSERT INTO automation_messagekey (source, message_id, event_id, body_hash)
-  SELECT %(scope)s, message_id, id, decode(body_hash, 'hex') FROM item ORDER BY message_id
+  SELECT $2, message_id, id, decode(body_hash, 'hex') FROM item ORDER BY message_id
   ON CONFLICT DO NOTHING RETURNING event_id
 ), event AS (
   INSERT INTO automation_event (id, message_id, profile_id, name, original_name, data, context, session_id,
@@ -84,11 +88,12 @@ WITH item AS MATERIALIZED (
   FROM item i JOIN key k ON k.event_id = i.id
 ), queued AS (
   INSERT INTO automation_queuedevent (event_id, profile_id, lane, shard, occurred_at, is_state)
-  SELECT i.id, i.profile_id, i.lane, i.profile_id %% {SHARDS}, i.occurred_at, i.is_state
+  SELECT i.id, i.profile_id, i.lane, i.profile_id % {SHARDS}, i.occurred_at, i.is_state
   FROM item i JOIN key k ON k.event_id = i.id
 )
 SELECT i.message_id, i.id FROM item i JOIN key k ON k.event_id = i.id
-"""
+""",
+)
 _KNOWN = "SELECT message_id, event_id, body_hash FROM automation_messagekey WHERE source = %s AND message_id = ANY(%s)"
 
 
@@ -143,7 +148,7 @@ def _insert(
     new: dict[str, int] = {}
     known: dict[str, tuple[int, bytes]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_INSERT, {"rows": msgspec.json.encode(rows).decode(), "scope": scope})
+        _INSERT.execute(cursor, [msgspec.json.encode(rows).decode(), scope])
         new.update(cursor.fetchall())
         if is_any_repeated or len(new) < len(rows):
             cursor.execute(_KNOWN, [scope, [row["message_id"] for row in rows]])
