@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from automation.actions.base import INTERNAL, Action, Emit, Job
 from automation.channels.base import DeliveryError
 from automation.channels.registry import Channels, address_column, host_of, may_repeat
-from automation.faults import fault
+from automation.faults import InjectedFaultError, fault
 from automation.pipeline import delivery_rows, endings, internal, recheck, reservations, tally
 from automation.pipeline.delivery_rows import Row
 from automation.pipeline.endings import Ending, Sibling
@@ -110,7 +110,7 @@ class Batch:
             except _UnstorableError:  # Not this row's fault: it was not begun.
                 self._write()
                 return self._carry_out(row, host)
-        except INFRASTRUCTURE:
+        except (*INFRASTRUCTURE, InjectedFaultError):  # A fault stands for the end of the process.
             raise
         except Exception as error:  # noqa: BLE001 — recorded and logged by _give_up.
             return self._give_up(row, error)

@@ -88,7 +88,8 @@ def try_again(delivery_id: UUID) -> bool:
         if lane is None:
             return False
         action = ACTIONS.get(asked.action_type)
-        is_same = reservations.reopened(delivery_id) == asked  # Else the customer was merged: see the last look.
+        # A customer who was merged meanwhile is not the one locked here; the last look takes the place.
+        is_same = reservations.reopened(delivery_id) == asked
         profile = profiles.get(asked.message.profile_id) if is_same else None
         if profile is not None and action is not None and action.is_message:
             found = reservations.others(asked.message, event_at=asked.event_at, cancel_names=())

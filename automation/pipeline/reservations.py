@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -77,7 +77,7 @@ FROM (SELECT array_agg(reserved_at) AS times, array_agg(channel::text) AS channe
 
 def others(message: Message, *, event_at: datetime, cancel_names: Sequence[str]) -> Others:
     """One query for all that decides whether a late message may still leave. Needs the profile lock."""
-    values = {
+    values: dict[str, Any] = {
         "execution": message.execution_id,
         "channel": message.channel,
         "profile": message.profile_id,
@@ -107,7 +107,7 @@ FROM generate_series(1, %(missing)s)
 
 def renew(message: Message, found: Others) -> None:
     """The places of the messages that have not left are of now; missing ones are made. Needs the profile lock."""
-    values = {
+    values: dict[str, Any] = {
         "execution": message.execution_id,
         "channel": message.channel,
         "profile": message.profile_id,

@@ -166,6 +166,21 @@ def test_all_messages_of_a_late_execution_are_asked_for_at_once(smtp: Ledger, se
     assert SendReservation.objects.count() == 2
 
 
+def test_two_late_messages_do_not_pass_the_cap_one_by_one(smtp: Ledger, settings: Any) -> None:
+    """R-016: with one place of two taken, one of them leaves."""
+    settings.EMAIL_CAP = 2
+    plan.policy.cache_clear()
+    make_template()
+    profile = make_profile()
+    execution = make_execution(make_trigger([EMAIL, EMAIL]), profile)
+    reserved(execution, timedelta(hours=1))
+    rival(profile, MINUTE)
+    assert (deliver(), deliver()) == (1, 1)
+    assert [row.status for row in deliveries(execution)] == ["cancelled", "sent"]
+    assert SendReservation.objects.count() == 2
+    assert len(smtp.messages) == 1
+
+
 def test_a_wish_for_one_message_a_week_is_kept_by_late_messages(smtp: Ledger) -> None:
     """R-024: with the messages that went out meanwhile."""
     make_template()
