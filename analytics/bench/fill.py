@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import psycopg2.errors
 
 from analytics.bench.workload import Stream, moments
 from automation.engine.types import Event
@@ -65,8 +66,17 @@ def customers(cursor: Any, count: int, *, first: int = 0) -> None:
 
 
 def reset(cursor: Any, count: int) -> None:
-    """Back to `count` customers and nothing that ever happened."""
-    cursor.execute(f"TRUNCATE {WRITTEN}, profiles_profile RESTART IDENTITY CASCADE")
+    """Back to `count` customers and nothing that ever happened.
+
+    A sweep that is under way may hold one of the tables and wait for another; then it is tried again.
+    """
+    for tries_left in (2, 1, 0):
+        try:
+            cursor.execute(f"TRUNCATE {WRITTEN}, profiles_profile RESTART IDENTITY CASCADE")
+            break
+        except psycopg2.errors.DeadlockDetected:
+            if not tries_left:
+                raise
     customers(cursor, count)
     cursor.execute("ANALYZE profiles_profile, profiles_identity, profiles_consent")
 

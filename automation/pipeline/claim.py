@@ -20,7 +20,7 @@ _LOCK = 7_100_000  # Advisory lock space of (lane, shard).
 
 # Waiting shards in rotating order; this worker takes its share of the free ones, each gives its oldest rows.
 # Nothing overtakes an older event of the same customer that says who they are or what they agreed to,
-# whatever the lanes: its row is there until the transaction that applies it has committed. One that fails does
+# whatever the lanes: its row is there until the transaction that applies it has committed. One that failed twice does
 # not hold the others up.
 # Rows that failed before are suspects: they come one at a time, so that they take nobody down with them.
 _PEEK = Prepared(
@@ -40,7 +40,7 @@ SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LAT
   FROM automation_queuedevent w
   WHERE lane = $1 AND shard = shard.s AND due_at <= now() AND (is_state OR NOT EXISTS (
     SELECT FROM automation_queuedevent f
-    WHERE f.is_state AND f.data_failures = 0 AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
+    WHERE f.is_state AND f.data_failures < 2 AND f.profile_id = w.profile_id AND f.occurred_at <= w.occurred_at))
   ORDER BY occurred_at, event_id
   LIMIT greatest(1, $2 / (SELECT count(*) FROM shard))
 ) q

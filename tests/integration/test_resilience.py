@@ -70,7 +70,7 @@ def test_a_state_event_that_fails_or_was_imported_holds_nobody_up() -> None:
     send(incoming("identify", "bob", data={"traits": {"plan": "pro"}}))
     send(incoming("alarm", "bob"))
     assert process.decide_next(Priority.CRITICAL, limit=10, worker="w") == 0
-    QueuedEvent.objects.filter(is_state=True).update(data_failures=1)
+    QueuedEvent.objects.filter(is_state=True).update(data_failures=2)
     assert process.decide_next(Priority.CRITICAL, limit=10, worker="w") == 1
 
 

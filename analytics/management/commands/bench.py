@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from analytics.bench import printing, sizes
@@ -71,7 +71,7 @@ def _site() -> Iterator[Site]:
     base = Path(tempfile.mkdtemp(prefix="beckon-bench-"))
     base.chmod(0o755)  # The embedded servers may run as another user.
     try:
-        database, redis = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL", "")
+        database, redis = settings.DATABASE_URL, settings.REDIS_URL
         if database and redis:
             with Site(base, database, redis, broker_url(redis), Supervisor) as site:
                 yield site
