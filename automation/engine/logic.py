@@ -25,6 +25,8 @@ def fault(error: Exception) -> Result:
 def conjunction(checks: Sequence[Check]) -> Check:
     """AND. Never raises. With nothing to check it is met."""
     checks = tuple(checks)
+    if len(checks) == 1:
+        return _guarded(checks[0])
 
     def check(facts: Facts) -> Result:
         unknown: Result | None = None
@@ -41,6 +43,19 @@ def conjunction(checks: Sequence[Check]) -> Check:
             if verdict is Verdict.BROKEN and unknown is None:
                 unknown = result
         return MET if unknown is None else unknown
+
+    return check
+
+
+def _guarded(one: Check) -> Check:
+    """A single check that never raises."""
+
+    def check(facts: Facts) -> Result:
+        try:
+            result = one(facts)
+        except Exception as error:  # noqa: BLE001  # Becomes a broken result.
+            return fault(error)
+        return MET if result.verdict is Verdict.MET else result
 
     return check
 

@@ -115,7 +115,16 @@ def _in_list(expected: Any, yes: Result, no: Result) -> Check:
                 return yes
         return no
 
-    return check
+    if not all(type(item) is str and len(tuple(expected_keys(item))) == 1 for item in expected):
+        return check
+    texts = frozenset(expected)  # Plain texts only: a text is in the list or is not.
+
+    def check_text(actual: Any, now: datetime, before: Any) -> Result:
+        if type(actual) is str:
+            return yes if actual in texts else no
+        return check(actual, now, before)
+
+    return check_text
 
 
 def _compares(holds: Callable[[Any, Any], bool]) -> Bind:
@@ -134,20 +143,61 @@ def _compare_number(
     holds: Callable[[Any, Any], bool], expected: Any, bound: Any, yes: Result, no: Result
 ) -> Check:
     not_number = broken("This value is not a number.")
-    # Python compares int with float exactly, and every other pair goes through the exact decimal.
-    native = expected if type(expected) in (int, float) else None
 
     def check(actual: Any, now: datetime, before: Any) -> Result:
         kind = type(actual)
-        if native is not None and (kind is int or (kind is float and -inf < actual < inf)):
-            return yes if holds(actual, native) else no
         exact = number(actual)
         if exact is not None:
             return yes if holds(exact, bound) else no
         is_nothing = actual is None or actual is MISSING or kind is float or kind is Decimal
         return no if is_nothing else not_number
 
+    # Python compares int with float exactly; every other pair goes through the exact decimal above.
+    return _NATIVE[holds](expected, yes, no, check) if type(expected) in (int, float) else check
+
+
+def _native_gt(bound: Any, yes: Result, no: Result, otherwise: Check) -> Check:
+    def check(actual: Any, now: datetime, before: Any) -> Result:
+        kind = type(actual)
+        if kind is int or (kind is float and -inf < actual < inf):
+            return yes if actual > bound else no
+        return otherwise(actual, now, before)
+
     return check
+
+
+def _native_ge(bound: Any, yes: Result, no: Result, otherwise: Check) -> Check:
+    def check(actual: Any, now: datetime, before: Any) -> Result:
+        kind = type(actual)
+        if kind is int or (kind is float and -inf < actual < inf):
+            return yes if actual >= bound else no
+        return otherwise(actual, now, before)
+
+    return check
+
+
+def _native_lt(bound: Any, yes: Result, no: Result, otherwise: Check) -> Check:
+    def check(actual: Any, now: datetime, before: Any) -> Result:
+        kind = type(actual)
+        if kind is int or (kind is float and -inf < actual < inf):
+            return yes if actual < bound else no
+        return otherwise(actual, now, before)
+
+    return check
+
+
+def _native_le(bound: Any, yes: Result, no: Result, otherwise: Check) -> Check:
+    def check(actual: Any, now: datetime, before: Any) -> Result:
+        kind = type(actual)
+        if kind is int or (kind is float and -inf < actual < inf):
+            return yes if actual <= bound else no
+        return otherwise(actual, now, before)
+
+    return check
+
+
+# Numbers against a number, the hottest comparison: written out, because a call of `operator.gt` costs as much again.
+_NATIVE: Final = {gt: _native_gt, ge: _native_ge, lt: _native_lt, le: _native_le}
 
 
 def _compare_instant(holds: Callable[[Any, Any], bool], bound: datetime, yes: Result, no: Result) -> Check:

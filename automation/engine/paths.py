@@ -104,6 +104,8 @@ def getter(path: Path) -> Getter:
         return _one_key(path.root, steps[0])
     if path.is_array:
         return lambda event, facts: _gather(start(event, facts), steps)
+    if path.root == "event" and len(steps) == 2 and isinstance(steps[0], str) and isinstance(steps[1], str):
+        return _two_keys(steps[0], steps[1])
     return lambda event, facts: _walk(start(event, facts), steps)
 
 
@@ -118,7 +120,21 @@ def _one_key(root: str, key: str) -> Getter:
     return lambda event, facts: facts.before.get(key, MISSING)
 
 
+def _two_keys(outer: str, inner: str) -> Getter:
+    """Data inside data, such as shipping.country, where both are dictionaries."""
+
+    def read(event: Event, facts: Facts) -> Any:
+        value = event.data.get(outer, MISSING)
+        if type(value) is dict:
+            return value.get(inner, MISSING)
+        return MISSING if value is MISSING else _step(value, inner)
+
+    return read
+
+
 def _step(value: Any, step: str | int) -> Any:
+    if type(value) is dict and type(step) is str:
+        return value.get(step, MISSING)
     if isinstance(step, int):
         return value[step] if isinstance(value, (list, tuple)) and step < len(value) else MISSING
     if isinstance(value, dict | Mapping):

@@ -96,28 +96,6 @@ def opposite(test: Test) -> Test:
     return negated
 
 
-def every(tests: Sequence[Test]) -> Test:
-    """AND, in three values, leaving at the first that is not met."""
-    if not tests:
-        return lambda event, facts: MET
-    if len(tests) == 1:
-        return tests[0]
-    tests = tuple(tests)
-
-    def test(event: Event, facts: Facts) -> Result:
-        unknown = None
-        for one in tests:
-            result = one(event, facts)
-            if result is MET:
-                continue
-            if result.verdict is Verdict.NOT_MET:
-                return result
-            unknown = unknown or result
-        return unknown or MET
-
-    return test
-
-
 def numbers(values: Sequence[Any]) -> list[int | Decimal] | None:
     """The numbers among the values, nulls left out; None when something else is there."""
     exact = [number(value) for value in values if value is not None]
