@@ -11,7 +11,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 from kombu import Queue
 
-from config import garbage
+from automation import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -62,6 +62,9 @@ def main() -> None:
     import django
 
     django.setup()
+    from automation import garbage
+
+    garbage.calm()  # As every worker does.
     from analytics.bench.station_commands import COMMANDS
 
     for line in sys.stdin:

@@ -18,6 +18,7 @@ from analytics.bench.workload import Item, Moments, Stream, customer_id, moments
 from automation.engine.types import Priority
 from automation.models import Trigger
 from automation.pipeline import index, process
+from automation.pipeline.drain import CLAIM
 from automation.pipeline.ingest import Incoming, ingest
 from automation.pipeline.publish import publish
 
@@ -89,8 +90,8 @@ def accept(arrived: Sequence[Incoming]) -> None:
 
 
 def decide() -> None:
-    """Decide until nothing waits."""
-    while any(process.decide_next(lane, limit=BATCH, worker=WORKER) for lane in Priority):
+    """Decide until nothing waits, in batches as large as a worker takes them."""
+    while any(process.decide_next(lane, limit=CLAIM[lane], worker=WORKER) for lane in Priority):
         pass
 
 
