@@ -72,7 +72,8 @@ def own_servers() -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def rows_of_migrations(request: pytest.FixtureRequest) -> None:
     """Transactional tests empty every table; put back the groups and beat entries that migrations had made."""
-    if request.node.get_closest_marker("django_db") is None:
+    wants_it = {"db", "transactional_db"} & set(request.fixturenames)
+    if not wants_it and request.node.get_closest_marker("django_db") is None:
         return
     request.getfixturevalue("_django_db_helper")
     from importlib import import_module
