@@ -8,4 +8,4 @@ from automation import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
-garbage.calm()
+garbage.calm(young=2_000)
