@@ -33,7 +33,7 @@ def test_the_services_are_the_ones_of_the_design() -> None:
 
 @pytest.mark.parametrize("service", OURS)
 def test_our_containers_are_locked_down(service: str) -> None:
-    """R-055: not root, a read-only file system, no capabilities."""
+    """Not root, a read-only file system, no capabilities."""
     found = SERVICES[service]
     assert found["user"] == "10001:10001"
     assert found["read_only"] is True

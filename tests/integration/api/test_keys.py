@@ -146,7 +146,7 @@ def test_the_last_use_is_noted_once_a_minute(shop: Shop, django_assert_num_queri
 
 
 def test_many_wrong_keys_from_one_address_are_429(client: Client, shop: Shop) -> None:
-    """R-038: guessing ends with Retry-After; a right key from the same address still works."""
+    """Guessing ends with Retry-After; a right key from the same address still works."""
     statuses = []
     for _ in range(55):
         answer = client.post(EVENTS, EVENT, content_type="application/json", HTTP_X_API_KEY="bk_live_wrong")
@@ -158,7 +158,7 @@ def test_many_wrong_keys_from_one_address_are_429(client: Client, shop: Shop) ->
 
 
 def test_a_key_that_runs_wild_is_429_before_its_body_is_read(shop: Shop, monkeypatch: Any) -> None:
-    """R-038: the bucket of one key does not touch another's."""
+    """The bucket of one key does not touch another's."""
     monkeypatch.setattr(throttle.KEYS, "burst", 3)
     monkeypatch.setattr(throttle.KEYS, "rate", 1)
     assert [shop.post(b"not json").status_code for _ in range(3)] == [400, 400, 400]

@@ -118,7 +118,7 @@ def test_a_link_of_a_merged_profile_speaks_for_the_customer(client: Client) -> N
 
 
 def test_a_link_of_an_erased_or_unknown_profile_is_answered_politely(client: Client) -> None:
-    """R-047, R-052: nothing is recorded about somebody who is gone."""
+    """R-047: nothing is recorded about somebody who is gone."""
     profile = make_profile(consent=None)
     Profile.objects.update(erased_at=datetime.now(UTC) - timedelta(days=1))
     assert client.post(address(profile)).status_code == 200

@@ -102,7 +102,7 @@ def test_an_unusable_location_is_ignored_or_harmless(location: Any) -> None:
 
 @pytest.mark.parametrize("name", ["email_delivered", "sms_delivered", "push_delivered", "in_app_delivered"])
 def test_delivered_messages_are_the_evidence_for_engagement(name: str) -> None:
-    """S-179, H-031."""
+    """H-031."""
     state = after(event(name), event(name, minutes=1), event("email_sent"), event("page_view"))
     assert view(state, NOON)["messages_received"] == 2
 

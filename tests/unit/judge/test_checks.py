@@ -450,7 +450,7 @@ class TestEngagementSuppression:
         ],
     )
     def test_it_needs_a_low_score_and_evidence(self, score: float, received: int, is_held: bool) -> None:
-        """S-179, S-185, H-031."""
+        """S-185, H-031."""
         state = alice(engagement_score=score, messages_received=received)
         judgement = judged(ask(), state)
         assert codes(judgement) == ([Reason.LOW_ENGAGEMENT] if is_held else [])
@@ -462,7 +462,7 @@ class TestEngagementSuppression:
     def test_one_question_per_ninety_days_may_still_ask_whether_to_stay(
         self, last_days_ago: int | None, until: datetime | None
     ) -> None:
-        """S-179, H-030: the way back."""
+        """The way back: one question every 90 days."""
         last = None if last_days_ago is None else NOON - last_days_ago * DAY
         state = alice(engagement_score=0.05, messages_received=9, last_repermission_at=last)
         judgement = judged(ask(is_repermission=True), state)
@@ -471,7 +471,7 @@ class TestEngagementSuppression:
         )
 
     def test_receipts_webhooks_and_messages_inside_the_product_are_exempt(self) -> None:
-        """S-179, H-026."""
+        """H-026."""
         state = alice(engagement_score=0.0, messages_received=99)
         for exempt in (ask(**RECEIPT), ask(channels=()), ask(channels=("in_app",))):
             assert judged(exempt, state).outcome is Outcome.ALLOW
