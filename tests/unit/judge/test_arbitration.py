@@ -156,7 +156,7 @@ class TestStateAfterwards:
         assert after.fired[one.trigger_id].count == 1
 
     def test_asking_for_permission_is_remembered(self) -> None:
-        """The question itself takes the place of a message."""
+        """And not repeated for 90 days."""
         asked = ask("a", is_repermission=True)
         silent = alice(engagement_score=0.0, messages_received=9, zone=ZoneInfo("Europe/Berlin"))
         _, after = contest(asked, state=silent)
