@@ -57,10 +57,15 @@ def events(lane: str) -> None:
 
 
 def deliveries(lane: str) -> None:
-    """Deliver what is due on `lane`, for DRAIN_SECONDS; ring again when work is left."""
+    """Deliver what is due on `lane`, for DRAIN_SECONDS; ring again when work is left.
+
+    Between two batches of messages the urgent events are decided: no event waits for a whole mailing.
+    """
     queues.answer(queues.DELIVERIES_TASK, lane)
 
     def step(turn: int) -> bool:
+        for urgent in _waiting(Priority.HIGH, own_first=False):
+            process.decide_next(urgent, limit=CLAIM[urgent], worker=worker_name())
         done = deliver.deliver_batch(lane, worker=worker_name(), limit=DELIVERIES_AT_ONCE)
         if done == DELIVERIES_AT_ONCE and turn == 0:
             queues.ring_deliveries(lane)

@@ -171,3 +171,22 @@ def test_a_shadow_trigger_that_waits_is_judged_in_shadow() -> None:
     due.decide_due(Priority.MEDIUM)
     assert outcomes() == [("suppressed", "shadow")]
     assert index.current().by_id
+
+
+def test_urgent_events_are_decided_between_two_batches_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R-035, S-054: no event waits for a whole mailing."""
+    from automation.pipeline import drain
+
+    make_trigger(on="alarm", priority=Priority.CRITICAL)
+    decided: list[int] = []
+
+    def mailing(lane: str, **_: Any) -> int:
+        decided.append(Execution.objects.count())
+        if len(decided) == 1:
+            send(incoming("alarm"), incoming("page_view", "bob"))
+        return drain.DELIVERIES_AT_ONCE if len(decided) < 3 else 0
+
+    monkeypatch.setattr(drain.deliver, "deliver_batch", mailing)
+    drain.deliveries("low")
+    assert decided == [0, 1, 1]
+    assert QueuedEvent.objects.get().lane == int(Priority.LOW)
