@@ -232,6 +232,13 @@ WEBHOOK_PORTS = [
 METRICS_TOKEN = declare(
     "BECKON_METRICS_TOKEN", "", "Bearer token of /metrics; empty: open to this machine only.", is_secret=True
 )
+TRUSTED_PROXIES = declare(
+    "BECKON_TRUSTED_PROXIES", 0, "Proxies in front that append to X-Forwarded-For; 0: the header is ignored."
+)
+KEY_RATE = declare("BECKON_KEY_RATE", 2_000.0, "Requests a second that one key may make for long.")
+KEY_BURST = declare("BECKON_KEY_BURST", 4_000.0, "Requests that one key may make at once.")
+IP_RATE = declare("BECKON_IP_RATE", 4_000.0, "Requests a second from one address; shops share a proxy.")
+IP_BURST = declare("BECKON_IP_BURST", 8_000.0, "Requests that one address may make at once.")
 
 # --- How the workers run (reliability.md section 3)
 LEASE_SECONDS = declare("BECKON_LEASE_SECONDS", 120, "How long a claimed delivery belongs to its worker.")
