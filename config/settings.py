@@ -6,11 +6,12 @@ docs/reference/settings.md are generated from these declarations (`manage.py set
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import environ
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded import broker_url, paths
@@ -82,10 +83,14 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_celery_beat",
+    "axes",
+    "csp",
 ]
 MIDDLEWARE = [
     "automation.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "automation.permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -93,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # Last: it replaces the log-in page's answer by the lock-out page.
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -143,9 +149,37 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # First: whoever is locked out is not even asked for a password.
+    "django.contrib.auth.backends.ModelBackend",
+]
+ALLOW_SELF_PUBLISH = declare(
+    "BECKON_ALLOW_SELF_PUBLISH",
+    False,
+    "Whoever may publish triggers may publish changes of their own; off: a second person does.",
+)
+PROXY_COUNT = declare(
+    "BECKON_PROXY_COUNT",
+    0,
+    "Proxies in front of this server that append to X-Forwarded-For; 0: the header is not believed.",
+)
+# Five wrong passwords for one name from one address close both together for a quarter of an hour (R-050).
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # Trying on does not push the end away.
+AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"  # Works without Redis.
+AXES_CLIENT_IP_CALLABLE = "automation.client_address.client_address"
+AXES_LOCKOUT_CALLABLE = "automation.lockout.respond"
+AXES_VERBOSE = False
 _IS_HTTPS = PUBLIC_URL.startswith("https://")
+# Browsers keep a cookie with this prefix only if it is Secure, of this very host and of the whole path.
+_COOKIE_PREFIX = "__Host-" if _IS_HTTPS else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid", f"{_COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _IS_HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = _IS_HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
@@ -153,6 +187,18 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _IS_HTTPS else 
 SECURE_HSTS_SECONDS = 31_536_000 if _IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _IS_HTTPS
 X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 
 # --- Language, time, static files
 LANGUAGE_CODE = "en"
@@ -253,7 +299,11 @@ BROKEN_LIMIT = declare("BECKON_BROKEN_LIMIT", 100, "Uncheckable events in an hou
 PENDING_LIMIT = declare(
     "BECKON_PENDING_LIMIT", 2_000_000, "Undecided events above which ingestion answers 503."
 )
+STALL_SECONDS = declare(
+    "BECKON_STALL_SECONDS", 60, "A worker that starts no task so long though bells wait ends itself."
+)
 FAULT = declare("BECKON_FAULT", "", "Armed fault points, for tests only; refused by check --deploy.")
+SEED = declare("BECKON_SEED", "", "Fixes the draws of armed fault points; for tests only.")
 LOG_FORMAT = declare("BECKON_LOG_FORMAT", "json", "json or text.")
 LOG_LEVEL = declare("BECKON_LOG_LEVEL", "INFO", "Least severe level that is logged.")
 LOGGING = {
@@ -270,5 +320,8 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        "axes": {"level": "WARNING"},  # Else every command begins with its version.
+    },
 }
