@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from automation import invariants
+from automation import audit, invariants
 from automation.pipeline import drain, retention, sweep
 
 
@@ -36,6 +36,12 @@ def periodic_partitions() -> None:
 def periodic_invariants() -> None:
     """Verify the promises and log each breach."""
     invariants.verify_and_log()
+
+
+@shared_task
+def periodic_audit() -> None:
+    """Walk the chain of the audit log; log its head, or what is wrong with it."""
+    audit.watch()
 
 
 @shared_task

@@ -1,5 +1,6 @@
 """The tables of what happened, what was decided and what was sent."""
 
+from automation.models.audit import AuditCheck, AuditEntry, AuditPersonal
 from automation.models.deliveries import Delivery, Task
 from automation.models.events import (
     CatalogueEntry,
@@ -22,6 +23,9 @@ from automation.models.templates import Template
 from automation.models.triggers import Epoch, Trigger, TriggerVersion
 
 __all__ = [
+    "AuditCheck",
+    "AuditEntry",
+    "AuditPersonal",
     "CatalogueEntry",
     "Delivery",
     "Epoch",
