@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from automation.api.keys import HasScope, Key, KeyAuthentication
-from automation.api.throttle import KEYS
+from automation.api.throttle import KEYS, spend, spend_address
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -40,10 +40,15 @@ class ApiView(APIView):
     metadata_class = None
     required_scope: str | None = None
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """The address is counted first: for some clients the key is in the body (R-038)."""
+        spend_address(request)
+        super().initial(request, *args, **kwargs)
+
     def check_throttles(self, request: Request) -> None:
         """One bucket per key, taken from before the body is read (R-038)."""
         if isinstance(request.auth, Key):
-            KEYS.spend(str(request.auth.id), "This key sends too many requests.")
+            spend(KEYS, str(request.auth.id), "This key sends too many requests.")
 
 
 def key_of_request(request: Request) -> Key:

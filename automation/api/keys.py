@@ -17,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from automation.api.throttle import FAILURES, address_of
+from automation.api.throttle import spend_failure
 from automation.models.keys import PREFIX, WriteKey, digest_of
 
 if TYPE_CHECKING:  # DRF's views import this module while they are being imported.
@@ -146,7 +146,7 @@ class KeyAuthentication(BaseAuthentication):
                 return None
         key = key_of(token)
         if key is None:
-            FAILURES.spend(address_of(request), "Too many wrong keys from this address.")
+            spend_failure(request)
             raise AuthenticationFailed(_NOT_VALID)
         return None, key
 

@@ -19,7 +19,7 @@ from automation.api.faults import Fault, RejectedError
 from automation.api.keys import key_of
 from automation.api.limits import UNDECODABLE, loaded
 from automation.api.problems import ProblemError
-from automation.api.throttle import FAILURES, address_of
+from automation.api.throttle import spend_failure
 from automation.models.keys import WriteKey
 from automation.pipeline.ingest import Incoming, ingest
 
@@ -124,7 +124,7 @@ class ProjectSettingsView(_OpenToSites):
     def get(self, request: Request, key: str) -> HttpResponse:
         """404 for an unknown key."""
         if key_of(key) is None:
-            FAILURES.spend(address_of(request), "Too many wrong keys from this address.")
+            spend_failure(request)
             raise NotFound
         return json(
             {

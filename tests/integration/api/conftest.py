@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def fresh_process(settings: Any, tmp_path: Path) -> None:
     """Nothing known from the test before; and whitenoise need not warn of a missing folder."""
     settings.STATIC_ROOT = tmp_path
-    from automation.api import keys, pressure, throttle
+    from automation.api import keys, leases, pressure, throttle
 
-    for forget in (keys.forget, pressure.forget, throttle.KEYS.forget, throttle.FAILURES.forget):
-        forget()
+    for module in (keys, pressure, leases, throttle.KEYS, throttle.ADDRESSES, throttle.FAILURES):
+        module.forget()
 
 
 @pytest.fixture

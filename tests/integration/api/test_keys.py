@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from automation.api import keys, throttle
+from automation.api.buckets import Buckets
 from automation.api.keys import HasScope
 from automation.models import Event, WriteKey
 from tests.integration.api.shops import EVENTS, Shop
@@ -168,7 +169,7 @@ def test_a_key_that_runs_wild_is_429_before_its_body_is_read(shop: Shop, monkeyp
 
 
 def test_a_bucket_fills_again() -> None:
-    buckets = throttle.Buckets(rate=2, burst=2)
+    buckets = Buckets(rate=2, burst=2)
     with time_machine.travel(datetime(2026, 1, 1, tzinfo=UTC), tick=False):
         assert [buckets.take("a") for _ in range(2)] == [0, 0]
         assert buckets.take("a") == pytest.approx(0.5, abs=0.05)
@@ -177,7 +178,7 @@ def test_a_bucket_fills_again() -> None:
 
 def test_a_bucket_forgets_whom_it_has_not_seen_for_longest() -> None:
     """Memory is bounded however many addresses come."""
-    buckets = throttle.Buckets(rate=0.001, burst=1, limit=2)
+    buckets = Buckets(rate=0.001, burst=1, limit=2)
     for name in "abc":
         assert buckets.take(name) == 0
     assert buckets.take("c") > 0
