@@ -16,7 +16,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 SOFT_LIMIT_SECONDS, HARD_LIMIT_SECONDS = 60, 90  # Of a task (config/celery.py); a test keeps them equal.
 MIN_SECRET_BYTES = 24  # Standard Webhooks 1.0.
-OTHER_VARIABLES = frozenset({"BECKON_SEED"})  # Read by the tests alone.
+# Read by the tests alone.
+OTHER_VARIABLES = frozenset({"BECKON_SEED", "BECKON_CHAOS", "BECKON_CHAOS_BASELINE", "BECKON_CHAOS_REPORT"})
 
 
 @register(Tags.compatibility)

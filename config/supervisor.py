@@ -165,11 +165,15 @@ class Supervisor:
     def respawn(self, name: str, timeout: float = 60.0) -> None:
         """Replace the child's process by a new one (SIGKILL if it runs) and wait until all are ready."""
         before = self.children[name].starts
-        self._wanted.add(name)
+        self.replace(name)
         deadline = time.monotonic() + timeout
         while self.children[name].starts == before and time.monotonic() < deadline:
             time.sleep(TICK)
         self.wait_ready(deadline - time.monotonic())
+
+    def replace(self, name: str) -> None:
+        """The same without waiting."""
+        self._wanted.add(name)
 
     def stop(self) -> None:
         """Stop everything, the last started first; SIGKILL what runs after 25 s. Nothing runs on."""

@@ -1,111 +1,77 @@
-"""Real workers, beat and mailbox on the test's own database, to be killed by process id."""
+"""Servers of their own for the chaos tests, a scene maker, and the line each test writes into the table."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import time
-from collections import Counter
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-import redis
-from django.conf import settings
-from django.db import connection
 
-from config.supervisor import Supervisor
+from config.servers import Servers
+from tests.chaos.harness.databases import fresh_database, make_template
+from tests.chaos.harness.report import Report
+from tests.chaos.harness.scene import Scene
 
-
-def environment(workers: int) -> dict[str, str]:
-    """What makes other processes work on this test's database."""
-    url = urlsplit(settings.DATABASE_URL or settings.EMBEDDED.database_url)
-    return {
-        "DATABASE_URL": urlunsplit(url._replace(path=f"/{connection.settings_dict['NAME']}")),
-        "REDIS_URL": settings.REDIS_CLIENT_URL,
-        "REDIS_PREFIX": settings.REDIS_PREFIX,
-        "SECRET_KEY": settings.SECRET_KEY,
-        "BECKON_LEASE_SECONDS": "3",
-        "BECKON_LANE_SHARERS": str(workers),
-    }
+SceneMaker = Callable[..., Scene]
 
 
-class Scene:
-    """A running Beckon without a web server; the test ingests by itself."""
-
-    def __init__(self, base: Path, workers: list[str]) -> None:
-        self.redis = redis.Redis.from_url(settings.REDIS_CLIENT_URL)
-        self.redis.flushall()
-        self.supervisor = Supervisor(
-            environment(len(workers)),
-            base,
-            web=False,
-            workers=workers,
-            beat=True,
-            migrate=False,
-            restart=False,
-        )
-
-    def __enter__(self) -> Scene:
-        self.supervisor.start()
-        self.supervisor.wait_ready(60)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.supervisor.stop()
-
-    @property
-    def workers(self) -> list[str]:
-        return [name for name in self.supervisor.processes if name.startswith("worker")]
-
-    def kill(self, name: str) -> None:
-        """kill -9 the worker and its pool, then start it again."""
-        process = self.supervisor.processes[name]
-        found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
-        for pid in [process.pid, *map(int, found.stdout.split())]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        process.wait(10)
-        self.supervisor.respawn(name)
-
-    def received(self) -> list[dict[str, Any]]:
-        """What the mailbox accepted, from its ledger."""
-        ledger = self.supervisor.ledger
-        if ledger is None or not ledger.exists():
-            return []
-        return [json.loads(line) for line in ledger.read_text().splitlines() if line.endswith("}")]
-
-    def repeated(self) -> list[str]:
-        """Message ids that arrived more than once."""
-        counts = Counter(mail["message_id"] for mail in self.received())
-        return [message_id for message_id, n in counts.items() if n > 1]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for `condition`; returns how long it took, fails when it never came true."""
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > seconds:
-            pytest.fail(f"not within {seconds} s")
-        time.sleep(0.1)
-    return time.monotonic() - started
+@pytest.fixture(scope="session")
+def chaos_servers() -> Iterator[Servers]:
+    """One PostgreSQL and one Redis that these tests may kill."""
+    base = Path(tempfile.mkdtemp(prefix="beckon-chaos-"))
+    base.chmod(0o755)  # Or root's servers, which run as another user, could not enter.
+    with Servers(base) as mine:
+        make_template(mine)
+        yield mine
+    shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.fixture
-def scene(transactional_db: None, tmp_path: Path) -> Iterator[Scene]:
-    """Two workers that serve all lanes, and beat with a sweep every second."""
-    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+def make_scene(chaos_servers: Servers, tmp_path: Path) -> Iterator[SceneMaker]:
+    """`make_scene(workers=…, env=…)`: a running Beckon on a fresh database; stopped when the test ends."""
+    with ExitStack() as stack:
 
-    second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
-    PeriodicTask.objects.update_or_create(
-        name="Sweep: find forgotten work",
-        defaults={"task": "automation.tasks.periodic_sweep", "interval": second, "queue": "periodic"},
-    )
-    with Scene(tmp_path, ["critical,high,medium,low,periodic"] * 2) as running:
-        yield running
+        def make(*, prepare: str = "", **options: Any) -> Scene:
+            url = stack.enter_context(fresh_database(chaos_servers))
+            folder = tmp_path / url.rpartition("/")[2].partition("?")[0]
+            folder.mkdir()
+            scene = Scene(chaos_servers, url, folder, **options)
+            stack.callback(scene.close)
+            if prepare:
+                scene.run(prepare)
+            return scene.open()
+
+        yield make
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Iterator[Report]:
+    """The line of this test, from its marker `@pytest.mark.matrix("T1", "what is done")`."""
+    marker = request.node.get_closest_marker("matrix")
+    assert marker is not None, "a chaos test names its line: @pytest.mark.matrix('T1', 'kill -9 …')"
+    line = Report(*marker.args, **marker.kwargs)
+    yield line
+    outcome = getattr(request.node, "outcome_of_call", None)
+    if outcome is not None and outcome.skipped:
+        line.end(
+            "skipped", str(outcome.longrepr[-1] if isinstance(outcome.longrepr, tuple) else outcome.longrepr)
+        )
+    elif outcome is None or outcome.failed:
+        line.end(
+            "BREACH", str(outcome.longrepr).strip().splitlines()[-1][:200] if outcome else "set-up failed"
+        )
+    else:
+        line.end("measured" if line.system != "Beckon" else "pass")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let the fixture above see how its test ended."""
+    outcome: Any = yield
+    if outcome.when == "call":
+        item.outcome_of_call = outcome  # type: ignore[attr-defined]
+    return outcome
