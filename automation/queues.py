@@ -3,6 +3,10 @@
 A message carries nothing but the name of a lane: rows in PostgreSQL are the work, so a lost bell costs one
 sweep interval and nothing else. Publishing happens on a background thread fed by a bounded queue, so that
 no request and no decision ever waits for Redis (R-010).
+
+A bell has no expiry: Celery would judge it by the worker's clock, and a worker whose clock runs ahead would
+hear none. Bells nobody hears do not pile up all the same: one per task, lane and BELL_SECONDS, and none at
+all into a queue that holds MAX_WAITING.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import redis
@@ -28,6 +33,7 @@ DELIVERIES_TASK = "automation.tasks.drain_deliveries"
 SWEEP_TASK = "automation.tasks.periodic_sweep"
 
 BELL_SECONDS = 5  # A bell that was lost with its flag still up is silent for this long at most.
+MAX_WAITING = 100  # Whoever comes to such a queue has been called often enough.
 BREAK_SECONDS = 5.0  # After a failed publish, bells are dropped this long instead of waiting again.
 TIMEOUT = 0.25
 
@@ -68,6 +74,21 @@ def answer(task: str, lane: str) -> None:
         _client().delete(_flag(task, lane))
     except redis.RedisError:
         log.warning("could not take down a bell's flag", extra={"lane": lane})
+
+
+def waiting(lanes: Sequence[str]) -> int | None:
+    """How many bells of these lanes no worker has heard yet; None when Redis does not answer."""
+    try:
+        pipe = _client().pipeline(transaction=False)
+        for lane in lanes:
+            pipe.llen(_queue(lane))
+        return sum(pipe.execute())
+    except redis.RedisError:
+        return None
+
+
+def _queue(lane: str) -> str:
+    return f"{settings.REDIS_PREFIX}{lane}"
 
 
 def _flag(task: str, lane: str) -> str:
@@ -119,7 +140,9 @@ def _publish_for_ever() -> None:
         try:
             for task, lane in waiting:
                 fault("publish")
-                if _client().set(_flag(task, lane), 1, nx=True, ex=BELL_SECONDS):
+                if not _client().set(_flag(task, lane), 1, nx=True, ex=BELL_SECONDS):
+                    continue
+                if int(_client().llen(_queue(lane))) < MAX_WAITING:  # type: ignore[arg-type]
                     _publish(task, lane)
         except Exception:  # Whatever Redis or kombu raise: a bell may be lost, the thread may not.
             broken_until = time.monotonic() + BREAK_SECONDS
@@ -140,7 +163,7 @@ def _publish(task: str, lane: str) -> None:
         connection = _state.connection = app.connection_for_write(transport_options=options)
     try:
         arguments = () if task == SWEEP_TASK else (lane,)
-        app.tasks[task].apply_async(arguments, queue=lane, connection=connection, retry=False, expires=60)
+        app.tasks[task].apply_async(arguments, queue=lane, connection=connection, retry=False)
     except BaseException:
         connection.release()
         _state.connection = None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from automation import audit, invariants
+from automation import audit, invariants, queues
 from automation.pipeline import drain, retention, sweep
 
 
 @shared_task
 def drain_events(lane: str) -> None:
     """Decide the waiting events, for at most DRAIN_SECONDS."""
+    queues.answer(queues.EVENTS_TASK, lane)
     drain.events(lane)
 
 
 @shared_task
 def drain_deliveries(lane: str) -> None:
     """Deliver what is due, for at most DRAIN_SECONDS."""
+    queues.answer(queues.DELIVERIES_TASK, lane)
     drain.deliveries(lane)
 
 

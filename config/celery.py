@@ -12,6 +12,7 @@ from celery.signals import worker_process_init, worker_ready
 from kombu import Queue
 
 from automation import garbage
+from config.watch_step import WatchStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -56,6 +57,7 @@ app.conf.update(
     enable_utc=True,
 )
 app.autodiscover_tasks(["automation", "analytics"])
+app.steps["worker"].add(WatchStep)
 
 
 @worker_process_init.connect

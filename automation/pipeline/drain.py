@@ -22,16 +22,25 @@ PATIENCE = 20  # Looks in a row that found work but none to take, 5 ms apart, be
 OWN_TURN = 20  # Every so many batches the bell's own lane goes first: 5 % of the slots (R-035).
 
 
-@cache
-def worker_name() -> str:
-    """This process, as heartbeats and claims name it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+_host = cache(socket.gethostname)
 
 
-def events(lane: str) -> None:
-    """Decide waiting events, of higher lanes first, for DRAIN_SECONDS; ring again when work is left."""
+def never() -> bool:
+    """Nobody wants an end before the time is up."""
+    return False
+
+
+def worker_name(pid: int | None = None) -> str:
+    """This process, or another of this machine, as heartbeats and claims name it."""
+    return f"{_host()}:{pid or os.getpid()}"  # Not cached: the pool's processes are forks of their parent.
+
+
+def events(lane: str, *, is_ending: Callable[[], bool] = never) -> bool:
+    """Decide waiting events, of higher lanes first, for DRAIN_SECONDS; ring again when work is left.
+
+    Returns whether work may be left. Nothing new is begun once `is_ending`.
+    """
     own = Priority[lane.upper()]
-    queues.answer(queues.EVENTS_TASK, lane)
 
     idle = 0
 
@@ -52,16 +61,18 @@ def events(lane: str) -> None:
         time.sleep(0.005)
         return bool(waiting) and idle < PATIENCE
 
-    if _work(step):
+    is_left = _work(step, is_ending)
+    if is_left:
         queues.ring(lane)
+    return is_left
 
 
-def deliveries(lane: str) -> None:
+def deliveries(lane: str, *, is_ending: Callable[[], bool] = never) -> bool:
     """Deliver what is due on `lane`, for DRAIN_SECONDS; ring again when work is left.
 
     Between two batches of messages the urgent events are decided: no event waits for a whole mailing.
+    Returns whether work may be left.
     """
-    queues.answer(queues.DELIVERIES_TASK, lane)
 
     def step(turn: int) -> bool:
         for urgent in _waiting(Priority.HIGH, own_first=False):
@@ -71,17 +82,19 @@ def deliveries(lane: str) -> None:
             queues.ring_deliveries(lane)
         return done > 0
 
-    if _work(step):
+    is_left = _work(step, is_ending)
+    if is_left:
         queues.ring_deliveries(lane)
+    return is_left
 
 
-def _work(step: Callable[[int], bool]) -> bool:
+def _work(step: Callable[[int], bool], is_ending: Callable[[], bool]) -> bool:
     """Call `step` until it finds nothing (False) or the time is up (True: work may be left)."""
     ends_at = time.monotonic() + settings.DRAIN_SECONDS
     turn = 0
     while step(turn):
         turn += 1
-        if time.monotonic() >= ends_at:
+        if time.monotonic() >= ends_at or is_ending():
             return True
     return False
 

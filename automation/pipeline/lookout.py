@@ -1,0 +1,87 @@
+"""What a worker's watch asks the database: who swept last, what waits too long, whose clock is wrong.
+
+The rows are heartbeats without events. Each belongs to a database session, so those of the dead disappear with
+the next sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from automation.engine.types import Priority
+
+SWEEP = "sweep"  # Names of heartbeats that no worker has.
+WATCH = "watch "
+SKEW = "clock "
+NO_LANE = 0
+
+
+class Seen(NamedTuple):
+    """One look."""
+
+    at: datetime  # By PostgreSQL's clock.
+    sweep_age: float | None  # Seconds since the last whole sweep; None when none is known.
+    events: tuple[str, ...]  # Lanes whose due events, or waiting executions, are overdue.
+    deliveries: tuple[str, ...]  # Lanes whose due deliveries are.
+
+
+_NOTE = """
+INSERT INTO automation_heartbeat (worker, lane, event_ids, backend_pid, at)
+VALUES (%s, 0, '[]', pg_backend_pid(), now())
+ON CONFLICT (worker) DO UPDATE SET backend_pid = excluded.backend_pid, at = excluded.at
+"""
+_LOOK = """
+SELECT clock_timestamp(),
+  (SELECT extract(epoch FROM now() - at)::float8 FROM automation_heartbeat WHERE worker = %(sweep)s),
+  ARRAY(SELECT l FROM unnest(%(lanes)s::smallint[]) AS l WHERE
+    EXISTS (SELECT FROM automation_queuedevent WHERE lane = l AND due_at <= now() - %(age)s * interval '1 second')
+    OR EXISTS (SELECT FROM automation_execution WHERE lane = l AND status = 'pending'
+      AND due_at <= now() - %(age)s * interval '1 second')),
+  ARRAY(SELECT l FROM unnest(%(lanes)s::smallint[]) AS l WHERE
+    EXISTS (SELECT FROM automation_delivery WHERE lane = l AND status = 'pending'
+      AND due_at <= now() - %(age)s * interval '1 second' AND (lease_until IS NULL OR lease_until < now())))
+"""
+
+
+def note(name: str) -> None:
+    """It lives, by PostgreSQL's clock. Need not be on disk, so nobody waits for that."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute(_NOTE, [name[:100]])
+
+
+def forget(name: str) -> None:
+    """It does not hold any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM automation_heartbeat WHERE worker = %s", [name[:100]])
+
+
+def look(lanes: Sequence[Priority], *, age: float) -> Seen:
+    """What has been due for more than `age` seconds on these lanes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, {"sweep": SWEEP, "lanes": [int(lane) for lane in lanes], "age": age})
+        at, sweep_age, events, deliveries = cursor.fetchone()
+    return Seen(
+        at, sweep_age, *(tuple(Priority(lane).lane for lane in sorted(x)) for x in (events, deliveries))
+    )
+
+
+def blame(workers: Sequence[str]) -> list[UUID]:
+    """These processes died: each takes with it the call it was making. Their leases end now.
+
+    Known only for a process whose parent lives and saw it go, so that nothing is blamed for the end of a whole
+    worker; returns the deliveries that were blamed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_delivery SET lease_until = now() - interval '1 second', result = jsonb_set(result,"
+            " '{worker_deaths}', to_jsonb(coalesce((result->>'worker_deaths')::int, 0) + 1))"
+            " WHERE status = 'sending' AND worker = ANY(%s) RETURNING id",
+            [list(workers)],
+        )
+        return [id for (id,) in cursor.fetchall()]
