@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from automation import queues
 from automation.engine.types import Priority
 from automation.faults import fault
-from automation.pipeline import deliver, quarantine, tally, trigger_health
+from automation.pipeline import deliver, lookout, quarantine, tally, trigger_health
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ def sweep() -> bool:
             except DatabaseError:
                 log.exception("a step of the sweep failed", extra={"step": step.__name__})
             fault("sweep_mid")
+        lookout.note(lookout.SWEEP)
         tally.add([("sweeps", None, None, "", 1)])
     finally:
         with connection.cursor() as cursor:
