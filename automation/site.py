@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import slugify
+
+from automation.audit.staff import Audited
 
 # Title of the group -> models, in the order of the sidebar. What is not named here keeps its app's group.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -25,6 +28,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "automation.WriteKey",
             "profiles.AddressSuppression",
+            "automation.AuditEntry",
             "auth.User",
             "auth.Group",
             "django_celery_beat.PeriodicTask",
@@ -46,6 +50,9 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "automation.Epoch",
             "django_celery_beat.SolarSchedule",
             "django_celery_beat.ClockedSchedule",
+            "axes.AccessAttempt",
+            "axes.AccessFailureLog",
+            "axes.AccessLog",
         ),
     ),
 )
@@ -61,6 +68,8 @@ NAMES: dict[str, str] = {
     "automation.QueuedEvent": "Queue",
     "automation.Heartbeat": "Workers",
     "automation.Tally": "Counters",
+    "axes.AccessAttempt": "Wrong passwords",
+    "axes.AccessLog": "Log-ins",
 }
 
 
@@ -71,6 +80,14 @@ class BeckonAdminSite(admin.AdminSite):
     site_title = "Beckon"
     index_title = "What would you like to do?"
     site_url = None
+
+    def register(
+        self, model_or_iterable: Any, admin_class: type[admin.ModelAdmin[Any]] | None = None, **options: Any
+    ) -> None:
+        """Register with the audit hook put in, so that no page can forget it, not even one of another app."""
+        listed = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        for model in listed:
+            super().register(model, _with_hooks(model, admin_class or admin.ModelAdmin), **options)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = super().get_app_list(request, app_label)
@@ -99,3 +116,9 @@ class BeckonAdminSite(admin.AdminSite):
             if app["models"]:
                 listed.append(app)
         return listed
+
+
+def _with_hooks(
+    model: type[models.Model], admin_class: type[admin.ModelAdmin[Any]]
+) -> type[admin.ModelAdmin[Any]]:
+    return type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})

@@ -89,8 +89,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "automation.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "automation.permissions_policy.PermissionsPolicyMiddleware",
+    "automation.response_headers.ResponseHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -1,0 +1,30 @@
+"""The network address a person's request came from, behind as many proxies as the settings declare."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address of the peer, or what the outermost declared proxy saw; None when it is no IP address.
+
+    Each proxy appends the address it was called from, so that of `n` own proxies the n-th entry from the
+    right is the first that nobody outside could write. Entries further left are the caller's own words.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    count = settings.PROXY_COUNT
+    if count > 0:
+        entries = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+        if len(entries) >= count:
+            return _valid(entries[-count]) or _valid(peer)
+    return _valid(peer)
+
+
+def _valid(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.strip().partition("%")[0]))
+    except ValueError:
+        return None
