@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import pwd
 import secrets
@@ -15,6 +14,7 @@ from django.http import HttpRequest
 
 from automation import request_id
 from automation.audit.chain import GENESIS, Link, Personal, entry_hash, personal_digest, plain
+from automation.client_address import client_address
 from automation.models.audit import AuditEntry, AuditPersonal
 
 LOCK = 7_000_005  # Advisory lock: one writer at a time, so the chain has no forks.
@@ -96,12 +96,7 @@ def shell() -> str:
 
 
 def _ip(request: HttpRequest | None) -> str:
-    if request is None:
-        return ""
-    try:
-        return str(ipaddress.ip_address(str(request.META.get("REMOTE_ADDR", ""))))
-    except ValueError:  # A UNIX socket has no address.
-        return ""
+    return "" if request is None else client_address(request) or ""  # A UNIX socket has no address.
 
 
 def _request_id(request: HttpRequest | None) -> str:
