@@ -9,6 +9,7 @@ The two must not share events; the caller makes a second merge of the same pair 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from profiles.behavior.engagement import HALF_LIFE_DAYS, add_weight
@@ -53,17 +54,41 @@ def merge(
     return new
 
 
-def _merge_preferences(known: Mapping[str, Any], anonymous: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_preferences(known: Any, anonymous: Any) -> Any:
+    """What cannot be read is kept as it is: whoever reads it later holds back (engine/suppression/wishes.py)."""
+    if not (isinstance(known, Mapping) and isinstance(anonymous, Mapping)):
+        return known if known and not isinstance(known, Mapping) else anonymous or known
     new = {**anonymous, **known}
     for key in ("channels_off", "topics_off"):
-        if known.get(key) and anonymous.get(key):
-            new[key] = sorted({*known[key], *anonymous[key]})
+        lists = [value for value in (known.get(key), anonymous.get(key)) if value]
+        odd = [value for value in lists if _names(value) is None]
+        if odd:
+            new[key] = odd[0]
+        elif lists:
+            new[key] = (
+                lists[0] if len(lists) == 1 else sorted({n for value in lists for n in _names(value) or ()})
+            )
     if anonymous.get("at_most_weekly"):
         new["at_most_weekly"] = True
     pauses = [p["pause_until"] for p in (known, anonymous) if p.get("pause_until")]
     if pauses:
-        new["pause_until"] = max(pauses)
+        new["pause_until"] = max(pauses, key=_moment)
     return new
+
+
+def _names(value: Any) -> list[str] | None:
+    names = [value] if isinstance(value, str) else value
+    is_list = isinstance(names, list | tuple | set | frozenset)
+    return list(names) if is_list and all(isinstance(name, str) for name in names) else None
+
+
+def _moment(value: Any) -> datetime:
+    """For comparing: what is no moment comes before every other."""
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _pick(choose: Any, a: Any, b: Any) -> Any:

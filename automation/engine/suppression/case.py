@@ -7,6 +7,7 @@ from datetime import datetime
 
 from automation.engine.schedule import quiet_until
 from automation.engine.suppression.data import ANY_TOPIC, Ask, CustomerState, Held, Policy
+from automation.engine.suppression.wishes import turned_off, unreadable
 from automation.engine.types import MessageClass, Reason, Sent
 
 _MARKETING = "marketing"
@@ -115,6 +116,4 @@ class Case:
 
     def _preference(self, channel: str) -> Held | None:
         preferences = self.state.preferences
-        if channel in (preferences.get("channels_off") or ()):
-            return Held(Reason.PREFERENCE, None, {"kind": "channel_off", "channel": channel})
-        return None
+        return unreadable(preferences) or turned_off(preferences, "channels_off", channel)

@@ -18,6 +18,7 @@ from automation.engine.bucketing import in_holdout
 from automation.engine.suppression.case import Case
 from automation.engine.suppression.data import Cap, Held
 from automation.engine.suppression.windows import free_in_days, free_in_window
+from automation.engine.suppression.wishes import turned_off, unreadable
 from automation.engine.types import Reason, Sent
 
 Check = Callable[[Case], Held | None]
@@ -186,8 +187,8 @@ def check_customer_preferences(case: Case) -> Held | None:
     off = check_channel_preference(case)
     if off is not None:
         return off
-    if case.topic in (preferences.get("topics_off") or ()):
-        return Held(Reason.PREFERENCE, None, {"kind": "topic_off", "topic": case.topic})
+    if (held := unreadable(preferences) or turned_off(preferences, "topics_off", case.topic)) is not None:
+        return held
     if not case.is_marketing:
         return None
     until = pause_until(preferences.get("pause_until"))
