@@ -74,7 +74,7 @@ BATCH: Final = _object(
 )
 RESULT: Final = _object(
     {
-        "status": {"type": "string", "enum": ["accepted", "duplicate", "conflict", "rejected"]},
+        "status": {"type": "string", "enum": ["accepted", "duplicate", "conflict", "rejected", "busy"]},
         "event_id": {"type": "integer"},
         "message_id": _STRING,
         "duplicate": {"type": "boolean"},
@@ -82,6 +82,10 @@ RESULT: Final = _object(
         "live_url": {"type": "string", "format": "uri"},
         "warnings": {"type": "array", "items": {"type": "string", "enum": ["late_event", "clock_skew"]}},
         "errors": _FAULTS,
+        "retry_after": {
+            "type": "integer",
+            "description": "Of a busy item: send it again after so many seconds.",
+        },
     },
     "status",
 )
@@ -91,12 +95,14 @@ RESULTS: Final = _object(
         "duplicates": _COUNT,
         "conflicts": _COUNT,
         "rejected": _COUNT,
+        "busy": _COUNT,
         "results": {"type": "array", "items": RESULT},
     },
     "accepted",
     "duplicates",
     "conflicts",
     "rejected",
+    "busy",
     "results",
 )
 _TIME: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
@@ -179,7 +185,8 @@ EVENTS_POST: Final = extend_schema(
     description=(
         "One event, or up to 500 in `events`. Answered after the events are committed. Sending one again with"
         " the same `message_id` is safe for ever: it is a duplicate, never a second event. In a batch a bad"
-        " event does not stop the good ones."
+        " event does not stop the good ones. While too much waits, the least urgent events are `busy`: nothing"
+        " of them is stored, send them again after `retry_after` seconds; when all are, the answer is 503."
     ),
     request={"application/json": {"oneOf": [EVENT, BATCH]}},
     responses={

@@ -13,7 +13,7 @@ from automation.api.base import ApiView, decision_url, json, key_of_request, liv
 from automation.api.body import body_of
 from automation.api.documents import EVENTS_POST
 from automation.api.faults import RejectedError
-from automation.api.problems import ProblemError
+from automation.api.problems import RETRY_SECONDS, ProblemError, unavailable
 from automation.models.keys import WriteKey
 from automation.pipeline.ingest import Accepted, Incoming, ingest
 
@@ -22,6 +22,7 @@ _COUNTED = {
     "duplicate": "duplicates",
     "conflict": "conflicts",
     "rejected": "rejected",
+    "busy": "busy",
 }
 
 
@@ -39,6 +40,8 @@ class EventsView(ApiView):
         batch = article.batch_of(body)
         if batch is None:
             item = article.read(body, received_at)
+            if pressure.busy([item]):
+                raise unavailable(pressure.reason())
             return _single(item, ingest([item], source=key_of_request(request).source)[0])
         pieces, sent_at = batch
         return json(_many(pieces, received_at, sent_at, key_of_request(request).source))
@@ -61,6 +64,13 @@ def _many(
         except RejectedError as error:
             faults = [fault.under(f"/events/{index}").document() for fault in error.faults]
             results[index] = {"status": "rejected", "errors": faults}
+    refused = set(pressure.busy([item for _, item in good]))
+    if refused:
+        if len(refused) == len(good):
+            raise unavailable(pressure.reason())
+        for at in refused:
+            results[good[at][0]] = {"status": "busy", "retry_after": RETRY_SECONDS}
+        good = [entry for at, entry in enumerate(good) if at not in refused]
     outcomes = ingest([item for _, item in good], source=source)
     for (index, item), accepted in zip(good, outcomes, strict=True):
         results[index] = _document(item, accepted)

@@ -81,12 +81,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unavailable": Kind(
         503,
         "Events cannot be accepted just now",
-        "The database is unreachable, or so much work waits that more would be late. Nothing was stored: retry"
-        " after as many seconds as `Retry-After` says, with the same message_id.",
+        "The database is unreachable, or so much work waits that more would be late; the least urgent events"
+        " are refused first. Retry all of it after as many seconds as `Retry-After` says, with the same"
+        " message_ids: what was stored already is then a duplicate, and nothing happens twice.",
     ),
 }
 _BY_STATUS: Final = {kind.status: name for name, kind in KINDS.items()}
-_RETRY_SECONDS = 5
+RETRY_SECONDS = 5
 
 
 class ProblemError(Exception):
@@ -109,7 +110,7 @@ class ProblemError(Exception):
 
 def unavailable(detail: str) -> ProblemError:
     """503 with Retry-After."""
-    return ProblemError("unavailable", detail, headers={"Retry-After": str(_RETRY_SECONDS)})
+    return ProblemError("unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def respond(request: HttpRequest | None, problem: ProblemError) -> HttpResponse:

@@ -18,7 +18,7 @@ from automation.api.documents import SETTINGS_GET, segment_post
 from automation.api.faults import Fault, RejectedError
 from automation.api.keys import key_of
 from automation.api.limits import UNDECODABLE, loaded
-from automation.api.problems import ProblemError
+from automation.api.problems import ProblemError, unavailable
 from automation.api.throttle import spend_failure
 from automation.models.keys import WriteKey
 from automation.pipeline.ingest import Incoming, ingest
@@ -83,6 +83,8 @@ class TrackingView(_OpenToSites):
         sent = segment.Sent(datetime.now(UTC), is_browser=self.is_browser, is_import=self.is_import)
         if self.kind:
             item = segment.read(body, sent, self.kind)
+            if pressure.busy([item]):
+                raise unavailable(pressure.reason())
             accepted = ingest([item], source=key_of_request(request).source)[0]
             if accepted.is_conflict:
                 raise ProblemError("conflict", "This messageId was used for another call.")
@@ -105,6 +107,12 @@ def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any
             )
     if not good:  # A client that only looks at the status must learn of it.
         raise RejectedError(faults[:FAULTS_SHOWN])
+    # These clients read the status only and repeat a batch as a whole. What is urgent is stored all the same if
+    # its messageId makes the repeat harmless.
+    if refused := set(pressure.busy([item for _, item in good])):
+        urgent = [item for at, (_, item) in enumerate(good) if at not in refused and item.message_id]
+        ingest(urgent, source=source)
+        raise unavailable(f"{pressure.reason()} Send the whole batch again.")
     for (index, item), accepted in zip(good, ingest([item for _, item in good], source=source), strict=True):
         if accepted.is_conflict:
             fault = Fault(f"/batch/{index}/messageId", "This id was used for another call.", "Use a new id.")

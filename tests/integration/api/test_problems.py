@@ -199,7 +199,7 @@ def test_the_estimate_is_a_number_postgresql_knows() -> None:
 
 def test_the_queue_is_looked_at_once_a_second(shop: Shop, monkeypatch: Any) -> None:
     looks = []
-    monkeypatch.setattr(pressure, "_look", lambda: looks.append(1) or "")
+    monkeypatch.setattr(pressure, "_look", lambda: looks.append(1) or (4, ""))
     for _ in range(5):
         shop.post(EVENT)
     assert len(looks) == 1
