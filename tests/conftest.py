@@ -97,3 +97,4 @@ def rows_of_migrations(request: pytest.FixtureRequest) -> None:
     import_module("automation.migrations.0006_audit").add_entries(apps, None)
     with connection.schema_editor(atomic=False) as editor:
         import_module("automation.migrations.0004_groups").make_groups(apps, editor)
+        import_module("automation.migrations.0007_roles").assign(apps, editor)

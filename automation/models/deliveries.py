@@ -68,6 +68,7 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
+        permissions = [("view_response", "Can see what the receivers of webhooks answered")]
         indexes = [
             models.Index("lane", "due_at", name="delivery_due", condition=models.Q(status="pending")),
             models.Index("lease_until", name="delivery_leased", condition=models.Q(status="sending")),

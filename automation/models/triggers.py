@@ -71,7 +71,37 @@ class Trigger(models.Model):
         related_name="+",
     )
 
+    authors = models.JSONField(
+        default=list,
+        db_default=[],
+        editable=False,
+        help_text="Ids of the users whose changes have not been live yet.",
+    )
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Who asked to publish.",
+    )
+    asked_at = models.DateTimeField(null=True, editable=False)
+    asked_note = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+    declined_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    declined_at = models.DateTimeField(null=True, editable=False)
+    declined_note = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+
     class Meta:
+        permissions = [
+            ("publish_trigger", "Can bring triggers live and back from a pause"),
+            ("pause_trigger", "Can pause triggers"),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(mode__in=[m.value for m in Mode]), name="trigger_mode"),
             models.CheckConstraint(

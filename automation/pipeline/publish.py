@@ -19,6 +19,7 @@ from automation.actions import registry as actions
 from automation.engine.types import Mode
 from automation.engine.validate import Problem, validate_definition
 from automation.models import Template, Trigger, TriggerVersion
+from automation.pipeline import approval, asking
 from profiles.models import Segment
 
 ENGINE_MODES = frozenset({Mode.SHADOW, Mode.LIVE})
@@ -32,6 +33,14 @@ class Invalid(ValueError):
         super().__init__(
             "; ".join(f"{pointer or '/'}: {problem.message}" for pointer, problem in problems.items())
         )
+
+
+class NeedsApproval(PermissionError):
+    """This person may not bring the trigger live; `ruling` says why."""
+
+    def __init__(self, ruling: approval.Ruling) -> None:
+        self.ruling = ruling
+        super().__init__(approval.WORDS[ruling])
 
 
 def check(document: Mapping[str, Any]) -> dict[str, Problem]:
@@ -52,10 +61,13 @@ def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> T
     """Make the stored trigger what the engine sees, in `mode` (None: the mode it has).
 
     A trigger that was never stored is stored first. A new version is made only when the document differs
-    from the current one. Raises Invalid and changes nothing when the document has problems.
+    from the current one. Raises Invalid when the document has problems, and NeedsApproval when a second person
+    has to publish; then nothing changes. `by` None is the system itself: commands, demo, imports.
     """
     if trigger.pk is None:
         trigger.created_by = trigger.updated_by = by
+        if by is not None:
+            asking.note_author(trigger, by)
         trigger.mode = Mode.DRAFT if mode is None else mode
         problems = check(trigger.document())
         if problems:
@@ -68,8 +80,15 @@ def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> T
     problems = check(document)
     if problems:
         raise Invalid(problems)
-    # 3. A version, when there is something new to say.
+    # 3. What begins to act, or acts differently, is published by a second person (R-049).
     version = locked.current_version
+    target = Mode(locked.mode if mode is None else mode)
+    is_changed = version is None or version.definition != document
+    if by is not None and approval.is_needed(Mode(locked.mode), target, is_changed=is_changed):
+        ruling = asking.ruling(locked, by)
+        if not ruling.is_allowed:
+            raise NeedsApproval(ruling)
+    # 4. A version, when there is something new to say.
     if version is None or version.definition != document:
         created = _create_segments(document)
         changed = [wording.changes(version.definition if version else None, document)]
@@ -78,13 +97,16 @@ def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> T
         version = TriggerVersion.objects.create(
             trigger=locked, number=last + 1, definition=document, changes="\n".join(changed), published_by=by
         )
-    # 4. One update: version and mode become visible together.
+    # 5. One update: version and mode become visible together.
+    fields = ["current_version", "mode", "pause_reason", "updated_by", "updated_at"]
     locked.current_version = version
-    locked.mode = locked.mode if mode is None else mode
-    if locked.mode in ENGINE_MODES:
+    locked.mode = target
+    if target in ENGINE_MODES:
         locked.pause_reason = ""
+    if target is Mode.LIVE:
+        fields += asking.settle(locked)
     locked.updated_by = by or locked.updated_by
-    locked.save(update_fields=["current_version", "mode", "pause_reason", "updated_by", "updated_at"])
+    locked.save(update_fields=fields)
     trigger.refresh_from_db()
     return version
 
