@@ -11,7 +11,7 @@ PRODUCTION := DEBUG=false SECRET_KEY="$$($(BIN)/python -c 'import secrets; print
 	DATABASE_URL=postgres://beckon:unused@127.0.0.1:1/beckon REDIS_URL=redis://:unused@127.0.0.1:1/0 \
 	EMAIL_URL=smtp+tls://user:unused@mail.example.com:587
 
-.PHONY: help setup setup-run up demo test check format bench clean
+.PHONY: help setup setup-run up demo test check chaos mutants format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,6 +31,12 @@ bench: setup ## measure throughput and latency against the floor
 
 test: setup ## all tests, on PostgreSQL and Redis of their own
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
+
+chaos: setup ## every fault of the matrix at full size, at most 20 minutes (ARGS=--json, ARGS=--with-baseline)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+mutants: setup ## take one safety away at a time: a named test must fail
+	@$(BIN)/python -m tests.chaos.mutants $(ARGS)
 
 check: setup ## lint, format, types, import contracts, security, settings, migrations
 	$(BIN)/ruff check .
