@@ -14,6 +14,8 @@ from django.urls import reverse
 from django.utils.text import slugify
 
 from automation.audit.staff import Audited
+from automation.export_button import Exports
+from automation.export_columns import EXPORTED
 
 # Title of the group -> models, in the order of the sidebar. What is not named here keeps its app's group.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -50,6 +52,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "automation.Epoch",
             "django_celery_beat.SolarSchedule",
             "django_celery_beat.ClockedSchedule",
+            "automation.AuditCheck",
+            "automation.AuditPersonal",
             "axes.AccessAttempt",
             "axes.AccessFailureLog",
             "axes.AccessLog",
@@ -68,6 +72,9 @@ NAMES: dict[str, str] = {
     "automation.QueuedEvent": "Queue",
     "automation.Heartbeat": "Workers",
     "automation.Tally": "Counters",
+    "automation.AuditEntry": "Audit log",
+    "automation.AuditPersonal": "Audit log: personal values",
+    "automation.AuditCheck": "Audit log: last check",
     "axes.AccessAttempt": "Wrong passwords",
     "axes.AccessLog": "Log-ins",
 }
@@ -121,4 +128,8 @@ class BeckonAdminSite(admin.AdminSite):
 def _with_hooks(
     model: type[models.Model], admin_class: type[admin.ModelAdmin[Any]]
 ) -> type[admin.ModelAdmin[Any]]:
-    return type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})
+    bases: tuple[type, ...] = (Audited, admin_class)
+    body: dict[str, Any] = {"__module__": admin_class.__module__}
+    if model._meta.label in EXPORTED:
+        bases, body["export_columns"] = (Audited, Exports, admin_class), EXPORTED[model._meta.label]
+    return type(admin_class.__name__, bases, body)

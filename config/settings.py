@@ -284,6 +284,7 @@ KEY_RATE = declare("BECKON_KEY_RATE", 2_000.0, "Requests a second that one key m
 KEY_BURST = declare("BECKON_KEY_BURST", 4_000.0, "Requests that one key may make at once.")
 IP_RATE = declare("BECKON_IP_RATE", 4_000.0, "Requests a second from one address; shops share a proxy.")
 IP_BURST = declare("BECKON_IP_BURST", 8_000.0, "Requests that one address may make at once.")
+EXPORT_ROWS = declare("BECKON_EXPORT_ROWS", 100_000, "Rows after which a CSV export is cut.")
 
 # --- How the workers run (reliability.md section 3)
 LEASE_SECONDS = declare("BECKON_LEASE_SECONDS", 120, "How long a claimed delivery belongs to its worker.")

@@ -1,5 +1,25 @@
 """The pages of the admin: triggers, what happened, and the settings."""
 
-from automation.admin import counters, customer, deliveries, events, executions, keys, messages, triggers
+from automation.admin import (
+    audit,
+    counters,
+    customer,
+    deliveries,
+    events,
+    executions,
+    keys,
+    messages,
+    triggers,
+)
 
-__all__ = ["counters", "customer", "deliveries", "events", "executions", "keys", "messages", "triggers"]
+__all__ = [
+    "audit",
+    "counters",
+    "customer",
+    "deliveries",
+    "events",
+    "executions",
+    "keys",
+    "messages",
+    "triggers",
+]
