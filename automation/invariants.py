@@ -249,6 +249,7 @@ _CAPPED = f"""
     FROM automation_sendreservation r JOIN profiles_profile p ON p.id = r.profile_id
     LEFT JOIN pg_timezone_names z ON z.name = p.time_zone
     WHERE r.channel = 'email' AND r.message_class = 'marketing' AND r.profile_id NOT IN ({_JOINED})
+      AND p.erased_at IS NULL
       AND r.reserved_at >= now() - make_interval(days => %(cap_days)s)
 """
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection, transaction
 
+from profiles import tombstones
 from profiles.behavior.state import COLUMNS, State
 from profiles.prepared import Prepared
 
@@ -39,12 +40,13 @@ Name = tuple[str, str]  # kind and value of an identity
 Join = Callable[[int, int], int]  # (anonymous profile, known profile) -> the profile that remains
 
 
-def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int]:
-    """The profile id of each subject; unknown customers get a profile.
+def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int | None]:
+    """The profile id of each subject; unknown customers get a profile, those who were erased get None.
 
     A subject with both ids ties the anonymous id to the customer: an anonymous profile becomes the customer's,
     or is joined to it by `join`. A known customer is never joined to another known customer: where the
-    anonymous id is another customer's already (a shared device), no profile is locked.
+    anonymous id is another customer's already (a shared device), no profile is locked. The anonymous id of an
+    erased person is tied to nobody.
     Commits in small steps of its own with locks in sorted order, so call it before a larger transaction.
     """
     names = {name for subject in subjects for name in _names(subject)}
@@ -59,7 +61,19 @@ def resolve(subjects: Sequence[Subject], *, join: Join) -> list[int]:
         known |= _lookup(missing)
     for subject in untied:
         known |= _tie(subject, join)
-    return [known[_names(s)[0]] for s in subjects]
+    return [known.get(_names(s)[0]) for s in subjects]
+
+
+def known(names: Iterable[Name]) -> list[Name]:
+    """Those of `names` that lead to a profile."""
+    return sorted(_lookup(names))
+
+
+def erased(names: Collection[Name]) -> set[Name]:
+    """Those of `names` that an erased person had."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT kind, value FROM ({_ERASED}) e", tombstones.flattened(names))
+        return set(cursor.fetchall())
 
 
 def _names(subject: Subject) -> list[Name]:
@@ -103,20 +117,30 @@ def _lookup(names: Iterable[Name]) -> dict[Name, int]:
         return {(kind, value): profile_id for kind, value, profile_id in cursor.fetchall()}
 
 
+# Which of the given names, each with its possible hashes, have a tombstone. It stands inside the statements that
+# insert identities: an erasure deletes a name and buries it in one transaction, so whoever finds the name unknown
+# finds its tombstone in the next statement.
+_ERASED = (
+    "SELECT h.kind, h.value FROM unnest(%s::text[], %s::text[], %s::text[]) AS h(kind, value, digest)"
+    " JOIN profiles_tombstone t ON t.digest = h.digest"
+)
+
+
 def _create(names: Sequence[Name]) -> None:
-    """Make a profile for each name; a name that somebody else just took is left to them."""
+    """Make a profile for each name; one that somebody else just took is left to them, one of the erased is not made."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH wanted AS MATERIALIZED ("
             "  SELECT kind, value, nextval(pg_get_serial_sequence('profiles_profile', 'id')) AS id"
             "  FROM unnest(%s::text[], %s::text[]) AS n(kind, value)"
+            f"  WHERE (kind, value) NOT IN ({_ERASED})"
             "), claimed AS ("
             "  INSERT INTO profiles_identity (kind, value, profile_id)"
             "  SELECT kind, value, id FROM wanted ORDER BY kind, value"
             "  ON CONFLICT DO NOTHING RETURNING kind, value, profile_id"
             ") INSERT INTO profiles_profile (id, customer_id)"
             "  SELECT profile_id, CASE kind WHEN 'customer' THEN value END FROM claimed",
-            [[kind for kind, _ in names], [value for _, value in names]],
+            [[kind for kind, _ in names], [value for _, value in names], *tombstones.flattened(names)],
         )
 
 
@@ -124,24 +148,36 @@ def _tie(subject: Subject, join: Join) -> dict[Name, int]:
     """Make both names of `subject` lead to one profile, where the identity rules allow it."""
     customer, anonymous = _names(subject)
     known = _lookup([customer, anonymous])
-    if customer not in known and anonymous in known and _claim(known[anonymous], subject.customer_id):
+    if customer not in known and anonymous in known and _claim(known[anonymous], customer[1]):
         return {customer: known[anonymous], anonymous: known[anonymous]}
     if customer not in known:
         _create([customer])
         known |= _lookup([customer])
+    if customer not in known:
+        return known  # Erased.
     if anonymous not in known:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO profiles_identity (kind, value, profile_id) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-                [*anonymous, known[customer]],
-            )
+        _add(anonymous, known[customer])
         known |= _lookup([anonymous])
-    if known[anonymous] != known[customer]:
+    if anonymous in known and known[anonymous] != known[customer]:
         known[anonymous] = join(known[anonymous], known[customer])
     return known
 
 
-def _claim(profile_id: int, customer_id: str | None) -> bool:
+def _add(name: Name, profile_id: int) -> None:
+    """Let `name` lead to the profile, unless somebody has it or either is erased.
+
+    The lock lets others decide about the customer, and waits for one who is just erasing them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO profiles_identity (kind, value, profile_id)"
+            " SELECT %s, %s, id FROM profiles_profile WHERE id = %s AND erased_at IS NULL"
+            f" AND NOT EXISTS ({_ERASED}) FOR KEY SHARE ON CONFLICT DO NOTHING",
+            [*name, profile_id, *tombstones.flattened([name])],
+        )
+
+
+def _claim(profile_id: int, customer_id: str) -> bool:
     """Give an anonymous profile its customer id; False when either of them belongs to somebody already.
 
     The identity comes first, as in `_create`: whoever wins it writes the profile, so two first contacts of one
@@ -149,19 +185,20 @@ def _claim(profile_id: int, customer_id: str | None) -> bool:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO profiles_identity (kind, value, profile_id) VALUES ('customer', %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            [customer_id, profile_id],
+            "INSERT INTO profiles_identity (kind, value, profile_id) SELECT 'customer', %s, %s"
+            f" WHERE NOT EXISTS ({_ERASED}) ON CONFLICT DO NOTHING",
+            [customer_id, profile_id, *tombstones.flattened([(CUSTOMER, customer_id)])],
         )
         if not cursor.rowcount:
             return False
         cursor.execute(
             "UPDATE profiles_profile SET customer_id = %s"
-            " WHERE id = %s AND customer_id IS NULL AND merged_into_id IS NULL",
+            " WHERE id = %s AND customer_id IS NULL AND merged_into_id IS NULL AND erased_at IS NULL",
             [customer_id, profile_id],
         )
         if not cursor.rowcount:
-            transaction.set_rollback(True)  # Claimed or joined meanwhile: the identity must not lead there.
+            # Claimed, joined or erased meanwhile: the identity must not lead there.
+            transaction.set_rollback(True)
             return False
         return True
 

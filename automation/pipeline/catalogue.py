@@ -74,6 +74,8 @@ def _note_properties(
     types: dict[str, dict[str, int]], data: Mapping[str, Any], prefix: str, depth: int = 0
 ) -> None:
     for key, value in data.items():
+        if "@" in key:
+            continue  # Somebody's address, used as a key: the catalogue keeps no values.
         path = f"{prefix}{key}"
         if path not in types and len(types) >= MAX_PATHS:
             continue

@@ -21,7 +21,7 @@ from automation.engine.types import Priority
 from automation.faults import fault
 from automation.ids import uuid7
 from automation.models.events import SHARDS
-from automation.pipeline import index, merge
+from automation.pipeline import forgotten, index, merge
 from automation.pipeline.consent import STATE_EVENTS
 from profiles import services
 from profiles.prepared import Prepared
@@ -105,29 +105,61 @@ def ingest(items: Sequence[Incoming], *, source: str) -> list[Accepted]:
 
     Names are tied before the keys are known, so an item refused as a conflict may have tied its anonymous id to
     its customer: that joins no two customers. What an alias asks for is done only when the alias was accepted.
+    An event of an erased person is answered like any other and stored nowhere (R-052).
     A deadlock outside any transaction of the caller's is tried once more.
     """
     if not items:
         return []
     ids = [item.message_id or str(uuid7()) for item in items]
-    first = {message_id: index for index, message_id in reversed(list(enumerate(ids)))}
     lanes = index.lanes({item.name for item in items})
     subjects = [_subject(item) for item in items]
-    profile_ids = _twice(partial(services.resolve, subjects, join=merge.join))
-    rows = [_row(items[i], ids[i], profile_ids[i], lanes[items[i].name]) for i in sorted(first.values())]
-    new, known = _twice(partial(_insert, rows, source, is_any_repeated=len(rows) < len(items)))
+    owners = _twice(partial(services.resolve, subjects, join=merge.join))
+    buried = _buried(items, owners)
+    first = {ids[i]: i for i in reversed(range(len(items))) if i not in buried}
+    rows = [
+        _row(items[i], ids[i], owner, lanes[items[i].name])
+        for i in sorted(first.values())
+        if (owner := owners[i]) is not None
+    ]
+    is_any_repeated = len(rows) + len(buried) < len(items)
+    new, known = _twice(partial(_insert, rows, source, is_any_repeated=is_any_repeated)) if rows else ({}, {})
     fault("ingest_after_commit")
     answers = [
-        Accepted(new[message_id], message_id, False, False)
-        if message_id in new and first[message_id] == index
+        buried[i]._replace(message_id=message_id)
+        if i in buried
+        else Accepted(new[message_id], message_id, False, False)
+        if message_id in new and first[message_id] == i
         else _repeated(message_id, item.body_hash, *known[message_id])
-        for index, (item, message_id) in enumerate(zip(items, ids, strict=True))
+        for i, (item, message_id) in enumerate(zip(items, ids, strict=True))
     ]
     # Also for duplicates: the sender repeats what was stored when the answer, or this very step, was lost.
-    for item, answer in zip(items, answers, strict=True):
-        if (former := _former_id(item)) and item.customer_id and not answer.is_conflict:
+    for i, (item, answer) in enumerate(zip(items, answers, strict=True)):
+        if (former := _former_id(item)) and item.customer_id and not answer.is_conflict and i not in buried:
             _twice(partial(_join_former, former, item.customer_id))
     return answers
+
+
+def _buried(items: Sequence[Incoming], owners: Sequence[int | None]) -> dict[int, Accepted]:
+    """Which items speak of erased persons -> an answer that reveals nothing; they are counted, and no more.
+
+    An alias speaks of the customer and of who they were before: both must be there to be told apart.
+    """
+    former = {i: name for i, item in enumerate(items) if (name := _former_id(item))}
+    kinds = (services.CUSTOMER, services.ANONYMOUS)
+    erased = (
+        services.erased([(kind, name) for name in set(former.values()) for kind in kinds]) if former else ()
+    )
+    names = {value for _, value in erased}
+    buried = [i for i, owner in enumerate(owners) if owner is None or former.get(i) in names]
+    if not buried:
+        return {}
+    forgotten.count(len(buried))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('automation_event_id_seq') FROM generate_series(1, %s)", [len(buried)])
+        return {
+            i: Accepted(event_id, "", False, False)
+            for i, (event_id,) in zip(buried, cursor.fetchall(), strict=True)
+        }
 
 
 def _twice(step: Callable[[], T]) -> T:

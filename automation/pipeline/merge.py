@@ -81,6 +81,8 @@ def _join(from_id: int, to_id: int, *, even_known: bool) -> int:
     with transaction.atomic():
         profiles = services.lock([from_id, to_id])
         gone, kept = profiles[from_id], profiles[to_id]
+        if gone.is_erased or kept.is_erased:
+            return from_id  # What is gone must not come back under another name.
         if gone.merged_into:
             _forward(from_id, gone.merged_into)
             return gone.merged_into

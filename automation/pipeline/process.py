@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from automation.engine.types import Priority
 from automation.faults import fault
-from automation.pipeline import catalogue, claim, decide, index, quarantine, record, tally
+from automation.pipeline import catalogue, claim, decide, forgotten, index, quarantine, record, tally
 from profiles import services
 
 log = logging.getLogger(__name__)
@@ -72,16 +72,20 @@ def _attempt(batch: claim.Batch, worker: str) -> int:
         fault("after_claim")
         profiles = services.lock(item.profile_id for item in claimed)
         now = claim.moment()  # After the locks: whoever held them before us decided earlier.
+        # On their way in while their customer was erased: nothing of them is kept.
+        buried = [item.event for item in claimed if profiles[item.profile_id].is_erased]
+        forgotten.drop(buried)
+        gone = {event.id for event in buried}
         moved = [
             (item.event.id, into, item.event.occurred_at)
             for item in claimed
-            if (into := profiles[item.profile_id].merged_into)
+            if item.event.id not in gone and (into := profiles[item.profile_id].merged_into)
         ]
         claim.put_back(moved, batch.lane)
-        gone = {event_id for event_id, _, _ in moved}
+        gone |= {event_id for event_id, _, _ in moved}
         staying = [item for item in claimed if item.event.id not in gone]
         outcomes = decide.decide(staying, profiles, triggers, now=now)
-        touched = {item.profile_id for item in staying if not profiles[item.profile_id].is_erased}
+        touched = {item.profile_id for item in staying}
         services.store(
             {profile_id: outcomes.states[profile_id] for profile_id in touched},
             former={profile_id: locked.state for profile_id, locked in profiles.items()},

@@ -13,11 +13,19 @@ from automation.models import QuarantinedEvent
 from automation.models.events import SHARDS
 from automation.pipeline import tally
 from automation.pipeline.consent import STATE_EVENTS
+from profiles import services
 
 
 def hold(event_id: int, error_class: str, traceback: str) -> None:
-    """Move an event from the queue into quarantine. Needs a transaction."""
+    """Move an event from the queue into quarantine. Needs a transaction.
+
+    Under the profile's lock: what a traceback quotes of a customer must not be written behind their erasure.
+    """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT profile_id FROM automation_queuedevent WHERE event_id = %s", [event_id])
+        owner = cursor.fetchone()
+        if owner and any(profile.is_erased for profile in services.lock(owner).values()):
+            return  # The next worker that takes the event drops it.
         cursor.execute(
             "WITH gone AS (DELETE FROM automation_queuedevent WHERE event_id = %s RETURNING *)"
             " INSERT INTO automation_quarantinedevent (event_id, profile_id, occurred_at, lane, error_class,"

@@ -52,6 +52,10 @@ class Profile(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [
+            ("erase_profile", "Can forget a person"),
+            ("export_profile", "Can export everything about a person"),
+        ]
         indexes = [
             models.Index("email", name="profile_email"),
         ]
@@ -62,7 +66,7 @@ class Profile(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.customer_id or f"anonymous {self.pk}"
+        return self.customer_id or f"{'erased' if self.erased_at else 'anonymous'} {self.pk}"
 
 
 class Identity(models.Model):
