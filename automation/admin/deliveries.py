@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -99,9 +100,7 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     @admin.action(description="Failed: try again (with the same ids)", permissions=["settle"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         rows = list(queryset)
-        again = [row for row in rows if deliver.try_again(row.pk)]
-        for row in again:
-            self.log_change(request, row, "Tried again.")
+        again = self._each(request, rows, deliver.try_again, "Tried again.")
         if len(again) < len(rows):
             left = len(rows) - len(again)
             self.message_user(
@@ -118,14 +117,24 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         self, request: HttpRequest, queryset: QuerySet[Delivery], how: Callable[[UUID], bool], words: str
     ) -> None:
         rows = list(queryset)
-        settled = [row for row in rows if how(row.pk)]
-        for row in settled:
-            self.log_change(request, row, words)
+        settled = self._each(request, rows, how, words)
         if len(settled) < len(rows):
             left = len(rows) - len(settled)
             self.message_user(request, f"{left} left as they are: they are not uncertain.", messages.WARNING)
         if settled:
             self.message_user(request, f"{len(settled)} settled.", messages.SUCCESS)
+
+    def _each(
+        self, request: HttpRequest, rows: list[Delivery], how: Callable[[UUID], bool], words: str
+    ) -> list[Delivery]:
+        """The rows for which `how` did something; each together with its entry in the audit log."""
+        done = []
+        for row in rows:
+            with transaction.atomic():
+                if how(row.pk):
+                    self.log_change(request, row, words)
+                    done.append(row)
+        return done
 
     @admin.display(description="made")
     def created(self, row: Delivery) -> str:

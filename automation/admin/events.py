@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -211,9 +212,7 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
 
     @admin.action(description="Replay: put them back into the queue", permissions=["settle"])
     def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
-        replayed = [row for row in queryset if quarantine.replay(row.event_id)]
-        for row in replayed:
-            self.log_change(request, row, "Replayed.")
+        replayed = self._each(request, queryset, quarantine.replay, "Replayed.")
         self.message_user(request, f"{len(replayed)} put back into the queue.", messages.SUCCESS)
 
     @admin.action(description="Discard, with a note", permissions=["settle"])
@@ -222,10 +221,26 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
         if not note:
             self.message_user(request, "Write into the note why they are given up.", messages.ERROR)
             return
-        discarded = [row for row in queryset if quarantine.discard(row.event_id, note)]
-        for row in discarded:
-            self.log_change(request, row, f"Discarded: {note}")
+        discarded = self._each(
+            request, queryset, lambda event_id: quarantine.discard(event_id, note), f"Discarded: {note}"
+        )
         self.message_user(request, f"{len(discarded)} given up.", messages.SUCCESS)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[QuarantinedEvent],
+        how: Callable[[int], bool],
+        words: str,
+    ) -> list[QuarantinedEvent]:
+        """The rows for which `how` did something; each together with its entry in the audit log."""
+        done = []
+        for row in queryset:
+            with transaction.atomic():
+                if how(row.event_id):
+                    self.log_change(request, row, words)
+                    done.append(row)
+        return done
 
     @admin.display(description="event")
     def event(self, row: QuarantinedEvent) -> SafeString:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -39,5 +40,11 @@ class TaskAdmin(KeysetAdmin):
 
     @admin.action(description="Mark as done", permissions=["change"])
     def finish(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        done = queryset.exclude(state=Task.State.DONE).update(state=Task.State.DONE)
+        done = 0
+        for task in queryset.exclude(state=Task.State.DONE):
+            with transaction.atomic():
+                task.state = Task.State.DONE
+                task.save(update_fields=["state"])
+                self.log_change(request, task, "Done.")
+            done += 1
         self.message_user(request, f"{done} done.", messages.SUCCESS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+
+from automation import audit
 
 log = logging.getLogger(__name__)
 
 
+@transaction.atomic
 def pause_broken() -> list[int]:
     """Pause the live and shadow triggers that met BROKEN_LIMIT uncheckable events this hour; returns their ids.
 
@@ -32,4 +35,10 @@ def pause_broken() -> list[int]:
         paused = [row[0] for row in cursor.fetchall()]
     for trigger_id in paused:
         log.error("trigger paused: its conditions cannot be checked", extra={"trigger_id": trigger_id})
+        audit.record(
+            "trigger.pause",
+            actor="Beckon",
+            target=f"automation.trigger {trigger_id}",
+            details={"changes": "paused: its conditions could not be checked"},
+        )
     return paused

@@ -9,8 +9,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
+from automation import audit
 from automation.models.keys import WriteKey
 
 
@@ -46,7 +48,19 @@ class Command(BaseCommand):
             key.full_clean()
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from None
-        key.save()
+        with transaction.atomic():
+            key.save()
+            audit.record(
+                "writekey.added",
+                actor=audit.shell(),
+                target=f"automation.writekey {key.pk}",
+                details={
+                    "name": str(key),
+                    "source": key.source,
+                    "scopes": key.scopes,
+                    "expires_at": key.expires_at,
+                },
+            )
         if options["json"]:
             document = {
                 "key": token,

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from automation import audit
 from automation.models.partitioned import expired_partitions, missing_partitions, month_start
 from automation.pipeline import retention
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             done = {"made": missing_partitions(now, back=0), "dropped": expired_partitions(oldest)}
         else:
             done = retention.keep(now)
+            audit.record("retention.kept", actor=audit.shell(), details=done)
         if options["json"]:
             self.stdout.write(json.dumps(done))
             return
