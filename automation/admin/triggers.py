@@ -17,11 +17,12 @@ from django.utils.safestring import SafeString
 from automation import wording
 from automation.actions.registry import ACTIONS
 from automation.admin import links, trigger_facts
+from automation.admin.publishing import AskedFilter, Publishing
 from automation.admin.trigger_form import MODES, PRIORITIES, TriggerForm
 from automation.engine.conditions import CONDITIONS
 from automation.engine.types import Mode, Verdict
 from automation.models import Trigger
-from automation.pipeline import publish
+from automation.pipeline import asking, publish
 from profiles.admin.lists import Titled
 from profiles.admin.parts import Cell, Part, Row, WithParts
 
@@ -64,19 +65,22 @@ class TriggerChangeList(Titled):
 
 
 @admin.register(Trigger)
-class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused."""
+class TriggerAdmin(Publishing, WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused.
+
+    Where a second person has to publish, saving stores the change only and leads to the page that asks for it.
+    """
 
     form = TriggerForm
     list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held")
-    list_filter = (ModeFilter, "priority", "message_class", "type")
+    list_filter = (ModeFilter, AskedFilter, "priority", "message_class", "type")
     list_per_page = 50
     search_fields = ("name", "key")
     ordering = ("name",)
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_max_show_all = 0
-    actions = ("go_live", "go_shadow", "pause", "archive", "restore")
+    actions = ("go_live", "ask_to_publish", "go_shadow", "pause", "archive", "restore")
 
     # --- The form
 
@@ -144,14 +148,16 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
         obj.updated_by = request.user  # type: ignore[assignment]
         if not change:
             obj.created_by = request.user  # type: ignore[assignment]
-        if "mode" in form.changed_data:
-            obj.pause_reason = f"Paused by {request.user.get_username()}." if obj.mode == Mode.PAUSED else ""
+        if form.before != obj.document():
+            asking.note_author(obj, request.user)  # type: ignore[arg-type]
+        wanted = Mode(obj.mode)
+        if wanted in publish.ENGINE_MODES:
+            obj.mode = form.initial["mode"] if change else Mode.DRAFT  # Until it is published.
+        elif "mode" in form.changed_data:
+            obj.pause_reason = f"Paused by {request.user.get_username()}." if wanted == Mode.PAUSED else ""
         obj.save()
-        if Mode(obj.mode) in publish.ENGINE_MODES:
-            before = obj.current_version_id
-            version = publish.publish(obj, by=request.user, mode=Mode(obj.mode))  # type: ignore[arg-type]
-            if version.pk != before:
-                self.message_user(request, f"Version {version.number} is {obj.mode}.", messages.SUCCESS)
+        if wanted in publish.ENGINE_MODES:
+            self.publish_saved(request, obj, wanted)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -159,7 +165,7 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
         if add or form.before is None:
             return super().construct_change_message(request, form, formsets, add)
         said = wording.changes(form.before, form.instance.document()).splitlines()
-        if "mode" in form.changed_data:
+        if form.initial.get("mode") != form.instance.mode:
             said.append(f"mode: {form.initial.get('mode')} → {form.instance.mode}")
         return "; ".join(said) or "Nothing changed."
 
@@ -178,7 +184,10 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="mode", ordering="mode")
     def shown_mode(self, trigger: Trigger) -> SafeString:
-        return format_html('<span class="beckon-mode mode-{}">{}</span>', trigger.mode, _WORDS[trigger.mode])
+        asked = format_html(' <span class="beckon-mode">{}</span>', "Asked") if trigger.asked_at else ""
+        return format_html(
+            '<span class="beckon-mode mode-{}">{}</span>{}', trigger.mode, _WORDS[trigger.mode], asked
+        )
 
     @admin.display(description="priority", ordering="priority")
     def shown_priority(self, trigger: Trigger) -> str:
@@ -216,7 +225,7 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
 
     # --- Actions
 
-    @admin.action(description="Publish and go live", permissions=["change"])
+    @admin.action(description="Publish and go live", permissions=["publish"])
     def go_live(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
         self._publish(request, queryset, Mode.LIVE)
 
@@ -224,7 +233,7 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
     def go_shadow(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
         self._publish(request, queryset, Mode.SHADOW)
 
-    @admin.action(description="Pause", permissions=["change"])
+    @admin.action(description="Pause", permissions=["pause"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
         self._set_mode(request, queryset, Mode.PAUSED, f"Paused by {request.user.get_username()}.")
 
@@ -240,7 +249,7 @@ class TriggerAdmin(WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
         for trigger in queryset.order_by("pk"):
             try:
                 version = publish.publish(trigger, by=request.user, mode=mode)  # type: ignore[arg-type]
-            except publish.Invalid as error:
+            except (publish.Invalid, publish.NeedsApproval) as error:
                 self.message_user(request, f"{trigger.name} stays as it is. {error}", messages.ERROR)
             else:
                 self.log_change(request, trigger, f"Version {version.number} is {mode}.")
