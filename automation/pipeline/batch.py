@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
@@ -15,8 +16,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from automation.actions.base import INTERNAL, Action, Emit, Job
 from automation.channels.base import DeliveryError
 from automation.channels.registry import Channels, address_column, host_of, may_repeat
+from automation.engine.types import Reason
 from automation.faults import InjectedFaultError, fault
 from automation.pipeline import delivery_rows, endings, internal, recheck, reservations, tally
+from automation.pipeline.cancelling import Decided, called_off
 from automation.pipeline.delivery_rows import Row
 from automation.pipeline.endings import Ending, Sibling
 from automation.pipeline.material import Material, version
@@ -38,7 +41,7 @@ class _UnstorableError(Exception):
 
 def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
     """Record an ending and what follows from it, in one transaction. False when the row was not ours."""
-    actions = version(row.version_id).actions
+    actions = _actions(row)
     is_over = ending.status != endings.PENDING
     stop = row.action_index < len(actions) and actions[row.action_index].get("on_failure") == "stop"
     alone = [Sibling(row.action_index, ending.status, ending.reason, ending.error)]
@@ -51,12 +54,22 @@ def settle(row: Row, ending: Ending, *, expected: str, counts: Counts) -> bool:
             reservations.free(row.execution_id, [row.channel])
         if ending.suppress_address:
             delivery_rows.suppress_address(row, ending.error)
-        if is_over and len(actions) > 1:
+        if is_over and len(actions) != 1:
             progress = endings.progress(delivery_rows.siblings(row), row.action_index, stop=stop)
-            following = actions[progress.next_index] if progress.next_index is not None else {}
+            index = progress.next_index
+            following = actions[index] if index is not None and index < len(actions) else {}
             delivery_rows.advance(row, progress, float(following.get("delay_minutes", 0)))
     counts["deliveries", row.lane, row.trigger_id, ending.status] += 1
     return True
+
+
+def _actions(row: Row) -> tuple[dict[str, Any], ...]:
+    """Those of its version; none when this release cannot read it, so that its rows can be ended all the same."""
+    try:
+        return version(row.version_id).actions
+    except (ValueError, LookupError, TypeError, AttributeError):
+        log.exception("a version cannot be read", extra={"version_id": row.version_id})
+        return ()
 
 
 class Batch:
@@ -124,7 +137,9 @@ class Batch:
         except INFRASTRUCTURE:
             raise
         except Exception:
-            log.exception("a delivery cannot even be failed", extra={"delivery_id": str(row.id)})
+            log.exception(
+                "a delivery cannot even be failed", extra={"delivery_id": str(row.id), "quotes_data": True}
+            )
             self._kept.add(row.id)
             return False
 
@@ -197,16 +212,15 @@ class Batch:
         None when others have taken it meanwhile, or an event has called the message off.
         """
         with self._transaction() as counts:
-            self._material.lock(profile_id)
+            locked = self._material.lock(profile_id)
             present = delivery_rows.look(row, address_column(row.channel))
-            if present is None or present.profile_id != profile_id:
-                return None  # In the second case the customer was merged; the row is given back.
+            if locked is None or present is None or present.profile_id != profile_id:
+                return None  # In the last case the customer was merged; the row is given back.
             if self._call_off(row, action, present, counts):
                 return None
             message = Message(profile_id, row.channel, row.message_class, row.trigger_id, row.execution_id)
-            found = reservations.others(
-                message, event_at=row.event_at, cancel_names=version(row.version_id).cancel_names
-            )
+            published = version(row.version_id)
+            found = reservations.others(message, event_at=row.event_at, cancel_names=published.cancel_names)
             reason = recheck.too_late(
                 found,
                 channel=row.channel,
@@ -215,6 +229,10 @@ class Batch:
                 preferences=present.preferences,
                 time_zone=present.time_zone,
             )
+            if reason is None and published.has_cancel_conditions:
+                decided = Decided(row.version_id, profile_id, row.event_id, row.event_at)
+                if called_off(decided, locked, found.now):
+                    reason = Reason.CANCELLED_BY_EVENT
             if reason is not None:
                 settle(row, endings.cancelled(reason), expected=endings.PENDING, counts=counts)
                 return None
@@ -249,13 +267,17 @@ class Batch:
         except _UnstorableError as error:
             row, ending = self._unwritten
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            log.exception("a result cannot be stored", extra={"delivery_id": str(row.id)})
+            log.exception(
+                "a result cannot be stored", extra={"delivery_id": str(row.id), "quotes_data": True}
+            )
             self._unwritten = (row, endings.without_result(ending, cause))
             try:
                 with self._transaction():
                     pass
             except _UnstorableError:
-                log.exception("an ending cannot be stored", extra={"delivery_id": str(row.id)})
+                log.exception(
+                    "an ending cannot be stored", extra={"delivery_id": str(row.id), "quotes_data": True}
+                )
                 self._unwritten = None  # Its lease ends by itself, and `rescue` decides.
 
     def _call_off(self, row: Row, action: Action, present: Present, counts: Counts) -> bool:
@@ -287,7 +309,9 @@ class Batch:
 
     def _failed(self, row: Row, error: Exception, tries: int) -> Ending:
         if not isinstance(error, DeliveryError | TemplateError):
-            log.exception("an action failed unexpectedly", extra={"delivery_id": str(row.id)})
+            log.exception(
+                "an action failed unexpectedly", extra={"delivery_id": str(row.id), "quotes_data": True}
+            )
         return endings.failed(
             error,
             may_repeat=may_repeat(row.channel, row.message_class),

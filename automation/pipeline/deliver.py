@@ -10,6 +10,7 @@ import logging
 import time
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from automation import queues
@@ -49,7 +50,7 @@ def _carry_out(rows: list[Row], channels: Channels, *, ends_at: float) -> int:
         if isinstance(error, INFRASTRUCTURE):
             Batch(rows, channels, None).give_back()
             raise
-        log.warning("deliveries cannot be prepared together, so each is on its own", exc_info=True)
+        log.warning("deliveries cannot be prepared together", exc_info=True, extra={"quotes_data": True})
         return sum(_carry_out([row], channels, ends_at=ends_at) for row in rows)
     return Batch(rows, channels, material).run(ends_at)
 
@@ -57,18 +58,26 @@ def _carry_out(rows: list[Row], channels: Channels, *, ends_at: float) -> int:
 def rescue() -> int:
     """End the lease of deliveries whose worker died in the middle of the call; returns how many.
 
-    A marketing message becomes `uncertain`; what may repeat is due again, with the same ids.
+    A marketing message becomes `uncertain`; what may repeat is due again, with the same ids, unless it has
+    killed WORKER_DEATH_BUDGET processes. One that cannot be ended stops no other.
     """
     rescued = 0
     counts = Counts()
-    for row in delivery_rows.expired(RESCUED_AT_ONCE):
+    for row, deaths in delivery_rows.expired(RESCUED_AT_ONCE):
         ending = endings.interrupted(
             may_repeat=may_repeat(row.channel, row.message_class),
             tries=row.tries,
             first_at=row.first_at or row.now,
             now=row.now,
+            is_killer=deaths >= settings.WORKER_DEATH_BUDGET,
         )
-        rescued += settle(row, ending, expected=endings.SENDING, counts=counts)
+        try:
+            with transaction.atomic():  # Of its own: an error must not undo the others.
+                rescued += settle(row, ending, expected=endings.SENDING, counts=counts)
+        except INFRASTRUCTURE:
+            raise
+        except Exception:
+            log.exception("an interrupted delivery cannot be ended", extra={"delivery_id": str(row.id)})
     tally.add(counted(counts))
     return rescued
 

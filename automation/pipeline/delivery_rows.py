@@ -27,6 +27,11 @@ _COLUMNS = (
 )
 
 
+DEATHS = (
+    "CASE jsonb_typeof(result->'worker_deaths') WHEN 'number' THEN (result->>'worker_deaths')::int ELSE 0 END"
+)
+
+
 class Row(NamedTuple):
     """A claimed delivery. It belongs to us while its lease lasts and `attempt` is ours."""
 
@@ -290,12 +295,12 @@ def reopen(delivery_id: UUID) -> int | None:
     return row[0] if row else None
 
 
-def expired(limit: int) -> Sequence[Row]:
-    """Rows whose worker ended in the middle of the call."""
+def expired(limit: int) -> Sequence[tuple[Row, int]]:
+    """Rows whose worker ended in the middle of the call, each with how many it has killed (see `lookout.blame`)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_COLUMNS} FROM automation_delivery"
+            f"SELECT {_COLUMNS}, {DEATHS} FROM automation_delivery"
             " WHERE status = 'sending' AND lease_until < now() ORDER BY lease_until LIMIT %s",
             [limit],
         )
-        return [Row(*found) for found in cursor.fetchall()]
+        return [(Row(*found[:-1]), found[-1]) for found in cursor.fetchall()]

@@ -20,12 +20,12 @@ from automation.engine.suppression import Held, Outcome
 from automation.engine.types import Event, ExecutionStatus, Facts, Mode, Priority, Reason, Verdict
 from automation.pipeline import claim, decide, outbox, record, tally
 from automation.pipeline import customer as customers_of
-from automation.pipeline.customer import Customer, zone_of
+from automation.pipeline.cancelling import canceller, facts_of
+from automation.pipeline.customer import Customer
 from automation.pipeline.decide import Decision
 from automation.pipeline.plan import Plan, plan_of_version
 from automation.pipeline.process import INFRASTRUCTURE
 from profiles import services
-from profiles.behavior import view
 from profiles.services import Locked
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ def _decide_chosen(chosen: Sequence[int]) -> int:
 
 
 def _fail(execution_id: int, error: Exception) -> None:
-    log.exception("a waiting execution could not be judged", extra={"execution_id": execution_id})
+    log.exception(
+        "a waiting execution could not be judged", extra={"execution_id": execution_id, "quotes_data": True}
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE automation_execution SET status = 'failed', due_at = NULL, waiting = '', processed_at = now(),"
@@ -122,7 +124,7 @@ def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime)
         event = events.get(row.event_id)
         if event is None:  # Its partition was dropped while it waited.
             event = Event(row.event_id, "", "", row.profile_id, row.event_at, row.event_at)
-        facts = _facts(event, locked, customers[row.profile_id], histories.get(row.profile_id, []), now)
+        facts = facts_of(event, locked, customers[row.profile_id], histories.get(row.profile_id, []), now)
         held = _not_any_more(row, plan, facts)
         if held:
             decision = Decision(plan, event, facts, row.dedupe_key, ExecutionStatus.SUPPRESSED, (held,))
@@ -159,32 +161,14 @@ def _histories(rows: Sequence[Waiting], plans: Sequence[Plan], now: datetime) ->
     return selectors.histories({row.profile_id for row in rows}, names, first, now, limit + len(rows))
 
 
-def _facts(
-    event: Event, locked: Locked, customer: Customer, history: Sequence[Event], now: datetime
-) -> Facts:
-    profile = view(locked.state, now)
-    return Facts(
-        event=event,
-        profile=profile,
-        before=profile,
-        now=now,
-        zone=zone_of(locked.state["time_zone"]),
-        history=[other for other in history if other.order < event.order],
-        later=[other for other in history if other.order > event.order and other.id != event.id],
-        segments=customer.segments,
-        sends=customer.sends,
-        is_recheck=True,
-    )
-
-
 def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
     """A reason from what happened while it waited, before the judge is asked."""
     trigger = plan.trigger
     if row.mode not in ("live", "shadow"):
         return Held(Reason.TRIGGER_PAUSED)
-    for later in facts.later:
-        if trigger.cancel_names and trigger.cancels(_of(facts, later)).verdict is Verdict.MET:
-            return Held(Reason.CANCELLED_BY_EVENT, None, {"event": later.name, "event_id": later.id})
+    later = canceller(trigger, facts)
+    if later is not None:
+        return Held(Reason.CANCELLED_BY_EVENT, None, {"event": later.name, "event_id": later.id})
     if not trigger.definition.recheck and trigger.wait is None:
         return None
     result = plan.again(facts)
@@ -193,12 +177,6 @@ def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
     if result.verdict is Verdict.BROKEN:
         return Held(Reason.BROKEN_CONDITION, None, {"why": result.reason[:200]})
     return None
-
-
-def _of(facts: Facts, event: Event) -> Facts:
-    return Facts(
-        event, facts.profile, facts.before, facts.now, facts.zone, segments=facts.segments, sends=facts.sends
-    )
 
 
 def _write(

@@ -126,11 +126,19 @@ def failed(
     return replace(_end(PENDING, error.kind, str(error), error.reason), wait=wait)
 
 
-def interrupted(*, may_repeat: bool, tries: int, first_at: datetime, now: datetime) -> Ending:
-    """The worker ended in the middle of the call: nobody knows whether it went out (R-026)."""
+def interrupted(
+    *, may_repeat: bool, tries: int, first_at: datetime, now: datetime, is_killer: bool = False
+) -> Ending:
+    """The worker ended in the middle of the call: nobody knows whether it went out (R-026).
+
+    `is_killer`: it has been the end of so many processes that it must not meet another (R-020).
+    """
     words = "The worker ended during the call."
     if not may_repeat:
         return _end(UNCERTAIN, "interrupted", words)
+    if is_killer:
+        words = "The process died each time it made this call."
+        return replace(_end(FAILED, "worker_lost", words), maybe_sent=True)
     if gives_up(tries, first_at, now):
         return replace(_end(FAILED, "interrupted", words), maybe_sent=True)
     return replace(_end(PENDING, "interrupted", words), wait=timedelta(0))

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from automation.engine.types import Priority
+from automation.pipeline.delivery_rows import DEATHS
 
 SWEEP = "sweep"  # Names of heartbeats that no worker has.
 WATCH = "watch "
@@ -80,7 +81,7 @@ def blame(workers: Sequence[str]) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE automation_delivery SET lease_until = now() - interval '1 second', result = jsonb_set(result,"
-            " '{worker_deaths}', to_jsonb(coalesce((result->>'worker_deaths')::int, 0) + 1))"
+            f" '{{worker_deaths}}', to_jsonb({DEATHS} + 1))"
             " WHERE status = 'sending' AND worker = ANY(%s) RETURNING id",
             [list(workers)],
         )

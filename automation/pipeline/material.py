@@ -34,6 +34,7 @@ class Version:
     type: str
     actions: tuple[dict[str, Any], ...]
     cancel_names: tuple[str, ...] = ()  # Events that call off what has not left yet.
+    has_cancel_conditions: bool = False  # Events that meet a condition do so, too.
 
     def action(self, index: int) -> Action:
         """The action at `index`. Raises ValueError when this installation does not know it (S-152)."""
@@ -46,9 +47,16 @@ def version(version_id: int) -> Version:
     with connection.cursor() as cursor:
         cursor.execute("SELECT definition::text FROM automation_triggerversion WHERE id = %s", [version_id])
         document = json.loads(cursor.fetchone()[0])
-    cancel_names = tuple(entry for entry in document.get("cancel_when") or () if isinstance(entry, str))
-    actions = tuple(document["actions"])
-    return Version(document["key"], document["name"], document["type"], actions, cancel_names)
+    cancel_when = document.get("cancel_when") or ()
+    cancel_names = tuple(entry for entry in cancel_when if isinstance(entry, str))
+    return Version(
+        document["key"],
+        document["name"],
+        document["type"],
+        tuple(document["actions"]),
+        cancel_names,
+        has_cancel_conditions=len(cancel_names) < len(cancel_when),
+    )
 
 
 class Material:
@@ -62,9 +70,11 @@ class Material:
         self._templates = _templates({key for row in rows for key in _template_keys(row)})
         self._responses = _responses([row for row in rows if row.action_index > 0])
 
-    def lock(self, profile_id: int) -> None:
-        """Lock the profile and read it anew. Needs a transaction."""
-        self._profiles.update(services.lock([profile_id]))
+    def lock(self, profile_id: int) -> Locked | None:
+        """Lock the profile and read it anew; None when there is none. Needs a transaction."""
+        found = services.lock([profile_id])
+        self._profiles.update(found)
+        return found.get(profile_id)
 
     def job(self, row: Row, profile_id: int, address: str, channels: Channels) -> Job:
         """Everything the action of a row may use. The address is the one read at the claim."""

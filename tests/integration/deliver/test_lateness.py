@@ -307,3 +307,31 @@ def test_a_webhook_that_is_tried_again_takes_no_place() -> None:
     Delivery.objects.update(status="failed")
     assert try_again(deliveries(execution)[0].pk)
     assert not SendReservation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "minutes_ago", "status"),
+    [
+        ({"total_value": 150}, 5, "cancelled"),
+        ({"total_value": 50}, 5, "sent"),  # The name alone does not do.
+        ({"total_value": 150}, 60, "sent"),  # Before the event that was decided.
+    ],
+)
+def test_a_late_message_is_called_off_by_an_event_that_meets_a_condition(
+    smtp: Ledger, data: dict[str, Any], minutes_ago: int, status: str
+) -> None:
+    """R-024: `cancel_when` may hold conditions, not only names; they are asked at the last look, too."""
+    make_template()
+    rule = {"field": "total_value", "operator": "greater_than", "value": 100}
+    node = {"type": "event_match", "event_type": "purchase_completed", "data_conditions": [rule]}
+    profile = make_profile()
+    execution = make_execution(make_trigger([EMAIL], cancel_when=[node]), profile)
+    reserved(execution, 16 * MINUTE)
+    then = datetime.now(UTC) - timedelta(minutes=30)
+    Delivery.objects.update(event_at=then)
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    event = make_event(profile, "purchase_completed", data=data)
+    type(event).objects.filter(pk=event.pk).update(occurred_at=at)
+    assert deliver() == 1
+    (row,) = deliveries(execution)
+    assert (row.status, row.reason) == (status, "cancelled_by_event" if status == "cancelled" else "")

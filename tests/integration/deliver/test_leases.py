@@ -194,13 +194,14 @@ def test_a_row_that_cannot_be_prepared_fails_alone(smtp: Ledger, monkeypatch: py
 
 
 def test_preferences_that_no_rule_can_read_stop_only_their_own_message(smtp: Ledger) -> None:
-    """R-020: a list where an object should be fails; a pause that cannot be read is none."""
+    """R-020: a list where an object should be holds back; a pause that cannot be read is none."""
     make_template()
     trigger = make_trigger([EMAIL])
     broken = make_execution(trigger, make_profile(preferences=["x"]))
     paused = make_execution(trigger, make_profile(preferences={"pause_until": "tomorrow"}))
     assert deliver_batch("medium", worker="w", limit=10) == 2
-    assert deliveries(broken)[0].status == "failed"
+    (row,) = deliveries(broken)
+    assert (row.status, row.reason) == ("cancelled", "preference")
     assert deliveries(paused)[0].status == "sent"
 
 
