@@ -59,7 +59,8 @@ def run_no_broker(events: int, *, seconds: float = 60.0) -> dict[str, Any]:
         "decided": Execution.objects.count(),
         "sent": Delivery.objects.filter(status="sent").count(),
         "mails": mails,
-        "lost": QueuedEvent.objects.count() + Delivery.objects.filter(status__in=["pending", "sending"]).count(),
+        "lost": QueuedEvent.objects.count()
+        + Delivery.objects.filter(status__in=["pending", "sending"]).count(),
         "seconds": round(took, 1),
     }
 
