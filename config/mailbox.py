@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from config.logging import TextFormatter
 
 HOST = "127.0.0.1"
 READY = "mailbox ready"
@@ -102,6 +105,13 @@ async def serve(listener: socket.socket, ledger: Path, keep: int) -> None:
         mailbox.close()
 
 
+def _log_without_addresses() -> None:
+    """aiosmtpd tells of every command below WARNING, and quotes what it was sent in its errors."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+
+
 def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(description="A local SMTP server that writes down what it is given.")
@@ -110,6 +120,7 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, required=True, help="file that gets one JSON line per message")
     parser.add_argument("--keep", type=int, default=0, help="newest messages kept whole as .eml beside it")
     options = parser.parse_args()
+    _log_without_addresses()
     if options.fd is None:
         listener = socket.create_server((HOST, options.port))
     else:

@@ -33,6 +33,9 @@ POSTGRES_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    # An error's message, not the row it failed on nor the statement with its values.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 REDIS_SETTINGS = {
     "port": "0",

@@ -308,7 +308,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "json": {"()": "config.logging.JsonFormatter"},
-        "text": {"format": "%(levelname)s %(message)s"},
+        "text": {"()": "config.logging.TextFormatter", "fmt": "%(levelname)s %(message)s"},
     },
     "handlers": {
         "stderr": {
@@ -320,5 +320,6 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         "axes": {"level": "WARNING"},  # Else every command begins with its version.
+        "mail.log": {"level": "WARNING"},  # aiosmtpd tells of every command, with the addresses.
     },
 }

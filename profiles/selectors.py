@@ -8,6 +8,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from profiles import tombstones
+
 
 def consents(profile_ids: Collection[int]) -> dict[int, dict[tuple[str, str], tuple[bool, datetime]]]:
     """For each profile: (topic, channel) -> the customer's word and when they gave it."""
@@ -24,13 +26,20 @@ def consents(profile_ids: Collection[int]) -> dict[int, dict[tuple[str, str], tu
 
 
 def dead_addresses(channel: str, addresses: Collection[str]) -> dict[str, str]:
-    """Those of `addresses` that must not be served on `channel` -> why."""
+    """Those of `addresses`, in lower case, that must not be served on `channel` -> why.
+
+    Of an address whose owner was erased only a keyed hash is known; it is as dead as before.
+    """
+    stored = {address.lower(): address.lower() for address in addresses}
+    for address in list(stored):
+        for found in tombstones.digests(tombstones.ADDRESS, address):
+            stored[tombstones.HASHED + found] = address
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT address, why FROM profiles_addresssuppression WHERE channel = %s AND address = ANY(%s)",
-            [channel, [address.lower() for address in addresses]],
+            [channel, list(stored)],
         )
-        return dict(cursor.fetchall())
+        return {stored[found]: why for found, why in cursor.fetchall()}
 
 
 def memberships(profile_ids: Collection[int]) -> dict[int, dict[str, datetime]]:

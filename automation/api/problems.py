@@ -167,7 +167,7 @@ def _problem(error: Exception) -> ProblemError:
         return ProblemError("method-not-allowed", str(error.detail))
     if isinstance(error, exceptions.APIException) and error.status_code < 500:
         return ProblemError(_BY_STATUS.get(error.status_code, "validation"), str(error.detail))
-    log.error("unhandled error in the API", exc_info=error)
+    log.error("unhandled error in the API", exc_info=error, extra={"quotes_data": True})
     return ProblemError("internal", "The error has been logged.")
 
 

@@ -51,7 +51,7 @@ def _send(channel: Channel, message: Message) -> Receipt:
         raise
     except Exception as error:
         # A fault of the channel's own code. How far it came is not known, so it may have gone out.
-        log.exception("a channel failed unexpectedly", extra={"channel": channel.name})
+        log.exception("a channel failed unexpectedly", extra={"channel": channel.name, "quotes_data": True})
         words = f"An unexpected error ({type(error).__name__}); the log has the details."
         raise DeliveryError(words, permanent=False, maybe_sent=True, kind=type(error).__name__) from error
 

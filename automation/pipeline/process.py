@@ -103,7 +103,7 @@ def _attempt(batch: claim.Batch, worker: str) -> int:
 def _blame(batch: claim.Batch, worker: str, error: Exception) -> None:
     """Count a failure of one event; its first retry comes at once, later ones wait longer and longer."""
     (event_id,) = batch.ids
-    log.exception("an event could not be decided", extra={"event_id": event_id})
+    log.exception("an event could not be decided", extra={"event_id": event_id, "quotes_data": True})
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE automation_queuedevent SET data_failures = data_failures + 1,"
