@@ -7,10 +7,12 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -20,10 +22,11 @@ import pytest
 import redis
 
 from config.children import Child
-from config.programs import ALL_LANES
+from config.programs import ALL_LANES, Program
+from config.programs import web as web_program
 from config.programs import workers as worker_programs
 from config.servers import Servers
-from config.supervisor import Supervisor
+from config.supervisor import Supervisor, listen
 from tests.chaos.harness.shop import Shop
 
 FIRST_PORT = 18_100
@@ -78,6 +81,7 @@ class Scene:
         )
         self._extra: list[Child] = []
         self._shops: list[Shop] = []
+        self._listeners: list[socket.socket] = []
 
     def open(self) -> Self:
         """Start everything and wait until it is ready."""
@@ -91,6 +95,8 @@ class Scene:
             shop.close()
         for child in self._extra:
             child.kill()
+        for listener in self._listeners:
+            listener.close()
         self.supervisor.stop()
         self.redis.close()
 
@@ -218,7 +224,7 @@ class Scene:
             self.supervisor.replace(name)
 
     def armed_worker(self, fault: str, *, queues: str = ALL_LANES) -> Child:
-        """One more worker, with a fault armed; it is not restarted."""
+        """One more worker, with a fault armed ("" for none); it is not restarted."""
         program = worker_programs([queues])[0]
         number = len(self._extra) + 1
         arguments = tuple(a.replace("worker@%h", f"armed{number}@%h") for a in program.arguments)
@@ -230,6 +236,25 @@ class Scene:
         child.start({**self.supervisor.env, "BECKON_FAULT": fault})
         self._extra.append(child)
         return child
+
+    def another(self, program: Program, **env: str) -> Child:
+        """One more process of a program, under a name of its own; it is not restarted."""
+        name = f"{program.name}-more-{len(self._extra) + 1}"
+        child = Child(
+            replace(program, name=name), lambda _, line: None, self.supervisor.paths.logs / f"{name}.log"
+        )
+        child.start({**self.supervisor.env, **env})
+        self._extra.append(child)
+        return child
+
+    def armed_web(self, fault: str) -> tuple[Child, str]:
+        """One more web server of one process, with a fault armed, when it answers; and its URL."""
+        listener = listen("127.0.0.1", FIRST_PORT)
+        self._listeners.append(listener)
+        program = web_program(listener, 1, 4)
+        child = self.another(program, BECKON_FAULT=fault)
+        self.wait_until(program.answers, 60, "the armed web server answers")
+        return child, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     @property
     def http_port(self) -> int:
