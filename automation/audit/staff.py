@@ -161,13 +161,14 @@ def _values(form: Any, formsets: Any) -> dict[str, str]:
 
 
 def _changed(form: Any, prefix: str) -> dict[str, str]:
-    names = [name for name in form.changed_data if not _SECRET.search(name)]
     cleaned = getattr(form, "cleaned_data", {})
-    return {f"{prefix}{name}": _pair(form.initial.get(name), cleaned.get(name)) for name in names}
-
-
-def _pair(before: Any, after: Any) -> str:
-    return f"{_shown(before)} → {_shown(after)}"
+    values = {}
+    for name in form.changed_data:
+        before, after = form.initial.get(name), cleaned.get(name)
+        # An empty document counts as changed for Django, whatever it was.
+        if before != after and not _SECRET.search(name):
+            values[f"{prefix}{name}"] = f"{_shown(before)} → {_shown(after)}"
+    return values
 
 
 def _shown(value: Any) -> str:

@@ -167,7 +167,7 @@ def test_the_periodic_tasks_are_rows_and_a_persons_edit_survives() -> None:
     migration.add_entries(apps, None)
     sweep_entry.refresh_from_db()
     assert sweep_entry.enabled is False
-    assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 4
+    assert PeriodicTask.objects.filter(task__startswith="automation.tasks").count() == 5
 
 
 def test_a_trigger_whose_condition_keeps_breaking_is_paused_with_the_reason(
