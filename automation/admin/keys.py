@@ -1,16 +1,30 @@
-"""Write keys: made here, shown once, never again."""
+"""Write keys: made here, shown once, replaced without a gap, never shown again."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from automation.models import WriteKey
+from automation.rotation import (
+    KEEP_DAYS,
+    LONGEST_KEEP_DAYS,
+    NotReplaceableError,
+    Replaced,
+    replace,
+    siblings,
+    works,
+)
 
 
 class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -26,20 +40,35 @@ class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "source", "scopes", "is_active", "expires_at")
 
 
+class ReplaceForm(forms.Form):
+    keep_days = forms.IntegerField(
+        label="Days the old key still works",
+        min_value=0,
+        max_value=LONGEST_KEEP_DAYS,
+        initial=KEEP_DAYS,
+        help_text="Time to move the shop to the new key. 0: the old one ends at once, for a key that leaked.",
+    )
+
+
 @admin.register(WriteKey)
 class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """To replace a key, add one with the same source, move the shop over, then switch the old one off."""
+    """To revoke a key, switch it off: every server refuses it within five seconds."""
 
     form = WriteKeyForm
+    change_form_template = "admin/beckon/key_form.html"
     list_display = ("name", "shown_id", "source", "shown_scopes", "is_active", "expires_at", "last_used_at")
     list_filter = ("is_active",)
     search_fields = ("name", "public_id")
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.replace_view)
+        return [path("<int:key_id>/replace/", view, name="automation_writekey_replace"), *super().get_urls()]
+
     def get_readonly_fields(self, request: HttpRequest, obj: WriteKey | None = None) -> tuple[str, ...]:
-        return ("source", "shown_id", "created_at", "last_used_at") if obj else ()
+        return ("source", "shown_id", "created_at", "last_used_at", "shown_siblings") if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: WriteKey | None = None) -> tuple[str, ...]:
-        more = ("shown_id", "created_at", "last_used_at") if obj else ()
+        more = ("shown_id", "created_at", "last_used_at", "shown_siblings") if obj else ()
         return ("name", "source", "scopes", "is_active", "expires_at", *more)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -50,16 +79,68 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request.issued_token = obj.issue()  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        is_offered = key is not None and self._may_replace(request) and works(key, datetime.now(UTC))
+        url = reverse("admin:automation_writekey_replace", args=[object_id]) if is_offered else ""
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "replace_url": url}
+        )
+
     def response_add(
         self, request: HttpRequest, obj: WriteKey, post_url_continue: Any = None
+    ) -> HttpResponse:
+        return self._shown(request, obj, request.issued_token)  # type: ignore[attr-defined]
+
+    def replace_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
+        """Ask how long the old key is to work; then make the new one and show it."""
+        if not self._may_replace(request):
+            raise PermissionDenied
+        key = self.get_object(request, str(key_id))
+        if key is None:
+            raise Http404("There is no such key.")
+        now = datetime.now(UTC)
+        form = ReplaceForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                replaced = replace(
+                    key,
+                    keep_days=form.cleaned_data["keep_days"],
+                    now=now,
+                    actor=request.user.get_username(),
+                    actor_id=request.user.pk,
+                    request=request,
+                )
+            except NotReplaceableError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                return HttpResponseRedirect(reverse("admin:automation_writekey_change", args=[key_id]))
+            return self._shown(request, replaced.key, replaced.token, replaced)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Replace {key}",
+            "key": key,
+            "form": form,
+            "siblings": siblings(key, now),
+        }
+        return TemplateResponse(request, "admin/beckon/key_replace.html", context)
+
+    def _may_replace(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+    def _shown(
+        self, request: HttpRequest, key: WriteKey, token: str, replaced: Replaced | None = None
     ) -> HttpResponse:
         """Show the key in the answer itself: a message would travel through a cookie."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Copy this key now",
-            "key": obj,
-            "token": request.issued_token,  # type: ignore[attr-defined]
+            "key": key,
+            "token": token,
+            "old_ends_at": replaced and replaced.old_ends_at,
         }
         response = TemplateResponse(request, "admin/beckon/key_shown.html", context)
         add_never_cache_headers(response)
@@ -72,3 +153,15 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="may")
     def shown_scopes(self, key: WriteKey) -> str:
         return ", ".join(key.scopes)
+
+    @admin.display(description="other keys that work for it")
+    def shown_siblings(self, key: WriteKey) -> SafeString | str:
+        others = [
+            (reverse("admin:automation_writekey_change", args=[other.pk]), self.shown_id(other), _end(other))
+            for other in siblings(key, datetime.now(UTC))
+        ]
+        return format_html_join(", ", '<a href="{}">{}</a> ({})', others) or "none"
+
+
+def _end(key: WriteKey) -> str:
+    return f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "without an end"
