@@ -120,7 +120,7 @@ def started_before(folder: Path, name: str) -> int:
 
 def exhaust() -> None:
     """End as a process does that gets no more memory: it may take OOM_BYTES, then it is killed."""
-    taken = []
+    taken: list[bytearray] = []
     with contextlib.suppress(MemoryError, OSError):  # Without /proc there is no limit, and still an end.
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + OOM_BYTES
