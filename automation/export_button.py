@@ -26,6 +26,7 @@ from django.utils.text import slugify
 from automation import audit
 from automation.csv_export import Column, Progress, Shows, lines
 from automation.request_id import request_id
+from profiles.masking import masked, may_see
 
 PERMISSION = "automation.export_rows"
 
@@ -57,9 +58,12 @@ class Exports:
             return HttpResponseNotAllowed(["POST"])
         if not self.has_export_permission(request):
             raise PermissionDenied
-        from profiles.admin.masking import masked, may_see  # Its package registers models on the site.
+        from profiles.admin.lists import BEFORE  # Its package registers models on the site.
 
         sees = may_see(request.user)
+        query = request.GET.copy()
+        query.pop(BEFORE, None)  # Not the page that is shown: all of them.
+        request.GET = query  # type: ignore[assignment]
         # Who was searched for may be personal: the audit log keeps it masked.
         asked = {
             key: [masked(one) if "@" in one else one for one in request.GET.getlist(key)]
@@ -109,8 +113,6 @@ def _all(shows: Shows, value: Any) -> Any:
 
 def _masked(shows: Shows, value: Any) -> Any:
     """What somebody without `view_pii` gets of a value."""
-    from profiles.admin.masking import masked
-
     if shows is Shows.ALL or not value:
         return value
     text = str(value)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import slugify
 
 from automation.audit.staff import Audited
 from automation.export_button import Exports
 from automation.export_columns import EXPORTED
+from profiles.masking import Discreet, hidden, may_see
 
 # Title of the group -> models, in the order of the sidebar. What is not named here keeps its app's group.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -80,6 +82,14 @@ NAMES: dict[str, str] = {
 }
 
 
+class DiscreetAutocomplete(AutocompleteJsonView):
+    """Django's picker, with addresses masked for those who may not see them."""
+
+    def serialize_result(self, obj: models.Model, to_field_name: str) -> dict[str, str]:
+        found: dict[str, str] = super().serialize_result(obj, to_field_name)  # type: ignore[misc]
+        return found if may_see(self.request.user) else {**found, "text": hidden(found["text"])}
+
+
 class BeckonAdminSite(admin.AdminSite):
     """Stock Django admin with another order."""
 
@@ -95,6 +105,10 @@ class BeckonAdminSite(admin.AdminSite):
         listed = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in listed:
             super().register(model, _with_hooks(model, admin_class or admin.ModelAdmin), **options)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Names of customers may be addresses; pickers show them like the lists do."""
+        return DiscreetAutocomplete.as_view(admin_site=self)(request)  # type: ignore[return-value]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = super().get_app_list(request, app_label)
@@ -128,8 +142,8 @@ class BeckonAdminSite(admin.AdminSite):
 def _with_hooks(
     model: type[models.Model], admin_class: type[admin.ModelAdmin[Any]]
 ) -> type[admin.ModelAdmin[Any]]:
-    bases: tuple[type, ...] = (Audited, admin_class)
+    bases: tuple[type, ...] = (Audited, Discreet, admin_class)
     body: dict[str, Any] = {"__module__": admin_class.__module__}
     if model._meta.label in EXPORTED:
-        bases, body["export_columns"] = (Audited, Exports, admin_class), EXPORTED[model._meta.label]
+        bases, body["export_columns"] = (Audited, Discreet, Exports, admin_class), EXPORTED[model._meta.label]
     return type(admin_class.__name__, bases, body)

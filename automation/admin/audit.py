@@ -19,8 +19,8 @@ from automation import audit
 from automation.admin import links
 from automation.models import AuditCheck, AuditEntry, AuditPersonal
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly
-from profiles.admin.masking import may_see
 from profiles.admin.parts import pretty
+from profiles.masking import may_see
 
 SHOWN = 120  # Characters of the details in the list.
 CHOICES = 100  # Values a filter offers.

@@ -88,6 +88,7 @@ class SendReservationAdmin(ReadOnly, KeysetAdmin):
 
 @admin.register(TriggerVersion)
 class TriggerVersionAdmin(ReadOnly, KeysetAdmin):
+    is_about_customers = False
     list_display = ("__str__", "trigger", "number", "changes", "published_at", "published_by")
     list_select_related = ("trigger", "published_by")
     fields = ("trigger", "number", "changes", ("published_at", "published_by"), "shown_definition")

@@ -20,8 +20,32 @@ from automation.models import Delivery
 from automation.pipeline import deliver, settle
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
-from profiles.admin.masking import masked, may_see
 from profiles.admin.parts import pretty
+from profiles.masking import masked, may_see
+
+RESPONSE_SHOWN = 1024  # Characters of what a receiver answered (R-041).
+_OUTCOME = frozenset({"status", "milliseconds"})
+
+
+def _clipped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:RESPONSE_SHOWN]
+    if isinstance(value, dict):
+        return {key: _clipped(item) for key, item in value.items()}
+    return [_clipped(item) for item in value] if isinstance(value, list) else value
+
+
+def _outcome(value: Any) -> Any:
+    """The numbers under the keys of `_OUTCOME`, however deep they stand."""
+    if not isinstance(value, dict):
+        return {}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        if key in _OUTCOME and isinstance(item, int | float):
+            found[key] = item
+        elif inside := _outcome(item):
+            found[key] = inside
+    return found
 
 
 @admin.register(Delivery)
@@ -66,11 +90,12 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
             ("error_class", "error"),
             "provider_id",
             "idempotency_key",
-            "shown_result",
+            "shown_result" if request.user.has_perm("automation.view_response") else "shown_outcome",
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Delivery | None = None) -> tuple[str, ...]:
-        return ("shown_status", "customer", "masked_address", "execution", "event", "shown_result")
+        fixed = ("shown_status", "customer", "masked_address", "execution", "event")
+        return (*fixed, "shown_result", "shown_outcome")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
@@ -171,4 +196,9 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
 
     @admin.display(description="result")
     def shown_result(self, row: Delivery) -> SafeString:
-        return pretty(row.result)
+        return pretty(_clipped(row.result))
+
+    @admin.display(description="result")
+    def shown_outcome(self, row: Delivery) -> SafeString:
+        """Status and timing only: what a receiver answers may hold anything (R-041)."""
+        return pretty(_outcome(row.result))

@@ -15,6 +15,7 @@ from profiles.admin.lists import KeysetAdmin, recent
 
 @admin.register(Template)
 class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    is_about_customers = False
     list_display = ("name", "key", "subject", "is_published", "updated_at")
     list_filter = ("is_published",)
     search_fields = ("name", "key", "subject")

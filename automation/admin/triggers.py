@@ -71,6 +71,7 @@ class TriggerAdmin(Publishing, WithParts, admin.ModelAdmin):  # type: ignore[typ
     Where a second person has to publish, saving stores the change only and leads to the page that asks for it.
     """
 
+    is_about_customers = False
     form = TriggerForm
     list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held")
     list_filter = (ModeFilter, AskedFilter, "priority", "message_class", "type")

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from automation.audit.entries import record, recorded
+from profiles.masking import masked
 from profiles.models import Profile
 
 VALUE_SHOWN = 200  # Characters of one value.
@@ -74,7 +75,7 @@ class Audited:
             if profile_id is not None:
                 personal = {"name": str(obj), **({"changes": said} if said else {}), **values}
             elif address := getattr(obj, "address", ""):
-                details["address"] = _masked(address)
+                details["address"] = masked(address)
         _record_for(
             request,
             f"{self.opts.model_name}.{done}",
@@ -132,14 +133,6 @@ def _profile_of(obj: Any) -> int | None:
 def _is_personal(obj: Any) -> bool:
     """Whether what the row says is about a customer, so that it may have to be forgotten."""
     return isinstance(obj, Profile) or hasattr(obj, "profile_id") or hasattr(obj, "address")
-
-
-def _masked(address: str) -> str:
-    from profiles.admin.masking import (
-        masked,
-    )  # Its package registers models on the site that imports this module.
-
-    return masked(address)
 
 
 def _words(message: Any) -> str:

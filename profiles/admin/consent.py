@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter
-from profiles.admin.masking import masked, may_see
+from profiles.masking import hidden, masked, may_see
 from profiles.models import AddressSuppression, Consent
 
 CHANNELS = ("email", "sms", "push", "in_app")
@@ -61,14 +61,20 @@ class AddressSuppressionAdmin(KeysetAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         address = "masked_address" if obj and not may_see(request.user) else "address"
-        return ["channel", address, "why", "detail", *(["created_at"] if obj else [])]
+        detail = "hidden_detail" if obj and not may_see(request.user) else "detail"
+        return ["channel", address, "why", detail, *(["created_at"] if obj else [])]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("channel", "address", "masked_address", "created_at") if obj else ("created_at",)
+        fixed = ("channel", "address", "masked_address", "hidden_detail", "created_at")
+        return fixed if obj else ("created_at",)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip().lower()
         return (queryset.filter(channel__in=CHANNELS, address=term) if term else queryset), False
+
+    @admin.display(description="detail")
+    def hidden_detail(self, row: AddressSuppression) -> str:
+        return hidden(row.detail)
 
     @admin.display(description="address")
     def masked_address(self, row: AddressSuppression) -> str:

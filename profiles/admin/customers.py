@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
-from profiles.admin.masking import masked, may_see
-from profiles.admin.parts import Part, WithParts, pretty
+from profiles.admin.parts import Cell, Part, WithParts, pretty
 from profiles.admin.preferences import PreferencesForm
 from profiles.behavior import SEGMENTS, engagement_score
+from profiles.masking import hidden, masked, may_see
 from profiles.models import Consent, Identity, Membership, Profile
 
 
@@ -32,8 +34,15 @@ class BehaviourFilter(KnownValuesFilter):
 class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Identity
     extra = 0
-    fields = readonly_fields = ("kind", "value", "created_at")
+    readonly_fields = ("kind", "value", "hidden_value", "created_at")
     verbose_name_plural = "Known as"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("kind", "value" if may_see(request.user) else "hidden_value", "created_at")
+
+    @admin.display(description="value")
+    def hidden_value(self, identity: Identity) -> str:
+        return hidden(identity.value)
 
 
 class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -58,7 +67,10 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 class ProfileAdmin(WithParts, KeysetAdmin):
     """What events say about a customer is read-only; a person may set the zone and the preferences."""
 
-    more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []  # Other apps append theirs.
+    # Other apps append theirs: tables, pages, and links to these pages at the top.
+    more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []
+    more_urls: ClassVar[list[Callable[[ModelAdmin[Profile]], list[URLPattern]]]] = []
+    more_tools: ClassVar[list[Callable[[HttpRequest, Profile], list[Cell]]]] = []
 
     form = PreferencesForm
     list_title, page_title = "Customers", "Customer"
@@ -133,6 +145,12 @@ class ProfileAdmin(WithParts, KeysetAdmin):
             fields.append("time_zone_source")
         if fields:
             obj.save(update_fields=fields)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [page for make in self.more_urls for page in make(self)] + super().get_urls()
+
+    def tools(self, request: HttpRequest, obj: Profile) -> list[Cell]:
+        return [tool for make in self.more_tools for tool in make(request, obj)]
 
     def parts(self, request: HttpRequest, obj: Profile) -> list[Part]:
         return [make(request, obj) for make in self.more_parts]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from profiles.masking import hidden, may_see
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,27 @@ class WithParts:
         """The tables of one record; none on the page that adds one."""
         return []
 
+    def tools(self, request: HttpRequest, obj: Any) -> list[Cell]:
+        """Links at the top of one record's page."""
+        return []
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        context["parts"] = self.parts(request, obj) if obj is not None else []
+        found = self.parts(request, obj) if obj is not None else []
+        context["parts"] = found if may_see(request.user) else [_discreet(part) for part in found]
+        context["tools"] = self.tools(request, obj) if obj is not None else []
         if obj is not None and self.page_title:
             context["title"] = self.page_title
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
+
+
+def _discreet(part: Part) -> Part:
+    """The same for those who may not see addresses."""
+    rows = [
+        replace(row, cells=[replace(cell, text=hidden(cell.text)) for cell in row.cells]) for row in part.rows
+    ]
+    return replace(part, rows=rows, note=hidden(part.note))
 
 
 def pretty(value: Any) -> SafeString:
