@@ -85,11 +85,13 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "axes",
     "csp",
+    "corsheaders",
 ]
 MIDDLEWARE = [
     "automation.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "automation.response_headers.ResponseHeadersMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -235,6 +237,21 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
+
+# --- Browsers of other origins may send to the collecting addresses, and see nothing else
+CORS_URLS_REGEX = r"^/v1/"
+CORS_ORIGINS = declare(
+    "BECKON_CORS_ORIGINS",
+    ["*"],
+    "Origins whose pages may send to /v1/; *: any, the key says who; empty: none. No other address has CORS.",
+)
+CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
+CORS_ALLOW_CREDENTIALS = False  # No cookie is ever looked at there.
+CORS_ALLOW_METHODS = ["GET", "POST", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "content-encoding", "x-api-key"]
+CORS_EXPOSE_HEADERS = ["X-Request-Id", "Retry-After"]
+CORS_PREFLIGHT_MAX_AGE = 86_400
 
 # --- What the engine does
 LATE_AFTER_DAYS = declare("BECKON_LATE_AFTER_DAYS", 7, "Older events are stored but fire no trigger.")

@@ -34,11 +34,7 @@ def openapi_bytes() -> bytes:
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """For programs."""
-    return HttpResponse(
-        openapi_bytes(),
-        content_type="application/vnd.oai.openapi+json",
-        headers={"Access-Control-Allow-Origin": "*"},
-    )
+    return HttpResponse(openapi_bytes(), content_type="application/vnd.oai.openapi+json")
 
 
 @require_safe

@@ -23,13 +23,6 @@ from automation.api.throttle import spend_failure
 from automation.models.keys import WriteKey
 from automation.pipeline.ingest import Incoming, ingest
 
-# Any site may send: the key says who, and no cookie is ever looked at.
-CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Request-Id, Retry-After"}
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-Api-Key",
-    "Access-Control-Max-Age": "86400",
-}
 FAULTS_SHOWN = 50
 
 
@@ -40,25 +33,7 @@ class _Named(msgspec.Struct):
 _NAMED = msgspec.json.Decoder(_Named)
 
 
-class _OpenToSites(ApiView):
-    """Answers preflights, and lets every site read the answer."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if request.method != "OPTIONS":
-            super().initial(request, *args, **kwargs)
-
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
-        """The preflight: a browser asks before it sends headers of its own."""
-        return HttpResponse(status=204, headers=PREFLIGHT)
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in CORS.items():
-            answer[name] = value
-        return answer
-
-
-class TrackingView(_OpenToSites):
+class TrackingView(ApiView):
     """One call, or with an empty `kind` a batch of calls."""
 
     required_scope = WriteKey.Scope.EVENTS_WRITE.value
@@ -122,7 +97,7 @@ def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any
     return {"success": True, "rejected": rejected} if rejected else {"success": True}
 
 
-class ProjectSettingsView(_OpenToSites):
+class ProjectSettingsView(ApiView):
     """What Segment's browser library reads before it sends: where to, and that nothing else is connected."""
 
     authentication_classes = []
