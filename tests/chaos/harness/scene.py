@@ -80,6 +80,7 @@ class Scene:
             web_workers=2,
         )
         self._extra: list[Child] = []
+        self._key = ""
         self._shops: list[Shop] = []
         self._listeners: list[socket.socket] = []
 
@@ -111,9 +112,9 @@ class Scene:
         return self.supervisor.manage("shell", "--verbosity=0", "-c", code)
 
     def shop(self) -> Shop:
-        """A shop with a key of its own."""
-        answer = self.manage("create_key", "shop", "--json")
-        self._shops.append(Shop(self.supervisor.url, json.loads(answer)["key"]))
+        """A shop; all shops of a scene share one key."""
+        self._key = self._key or json.loads(self.manage("create_key", "shop", "--json"))["key"]
+        self._shops.append(Shop(self.supervisor.url, self._key))
         return self._shops[-1]
 
     def introduce(self, count: int, *, prefix: str = "c") -> None:
