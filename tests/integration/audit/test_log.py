@@ -230,9 +230,9 @@ def test_writers_at_once_make_one_chain() -> None:
 @pytest.mark.django_db
 def test_what_is_rolled_back_leaves_no_entry() -> None:
     three()
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         audit.record("test", actor="ann")
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
 
     assert AuditEntry.objects.count() == 3
     assert audit.record("test", actor="ann").pk == 4

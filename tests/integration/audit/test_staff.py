@@ -207,9 +207,10 @@ def test_a_replay_and_its_entry_are_one_transaction(root: Client, monkeypatch: p
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    with monkeypatch.context() as broken, pytest.raises(OSError, match="disk full"):
+    with monkeypatch.context() as broken:
         broken.setattr("automation.audit.staff.record", refuse)
-        root.post(url, data)
+        with pytest.raises(OSError, match="disk full"):
+            root.post(url, data)
     held.refresh_from_db()
     assert held.state == "held"
 
