@@ -7,6 +7,7 @@ the same however often it is repeated.
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from automation.pipeline import internal
+from automation.pipeline import internal, settle
 from automation.rendering import unsubscribe as links
 from automation.rendering.unsubscribe import Subscription
 from profiles import services
@@ -34,6 +35,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     is_done = request.method == "POST"
     if is_done:
         end(subscription)
+        confirm(subscription)
     about = {"topic": subscription.topic.replace("_", " "), "channel": subscription.channel}
     answer = render(request, "automation/unsubscribe.html", {**about, "is_done": is_done})
     answer["Referrer-Policy"] = "no-referrer"
@@ -57,6 +59,15 @@ def end(subscription: Subscription) -> bool:
         data = {"topic": subscription.topic, "channel": subscription.channel}
         internal.tell(profile.id, f"{subscription.channel}_unsubscribed", data, at=now)
     return True
+
+
+def confirm(subscription: Subscription) -> bool:
+    """Whoever used the link had the message: it did arrive, if that was uncertain (R-026)."""
+    try:
+        delivery_id = UUID(subscription.delivery)
+    except ValueError:  # An older link names no message.
+        return False
+    return settle.arrived(delivery_id, evidence=SOURCE)
 
 
 def _lock(profile_id: int) -> services.Locked | None:

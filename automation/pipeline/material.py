@@ -89,7 +89,7 @@ class Material:
         published = version(row.version_id)
         trigger = TriggerFacts(row.trigger_id, published.key, published.name, published.type, row.decided_at)
         customer_id = profile.customer_id or self._names.get(profile_id, (None, None))[1] or ""
-        subscription = unsubscribe.Subscription(profile_id, row.topic, row.channel)
+        subscription = unsubscribe.Subscription(profile_id, row.topic, row.channel, str(row.id))
 
         def send(message: Message) -> Receipt:
             return channels.send(row.channel, message)

@@ -1,4 +1,4 @@
-"""A person says what became of a message whose sending was interrupted (R-026)."""
+"""What became of a message whose sending was interrupted: a person, its receiver or its use says so (R-026)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from automation.pipeline import endings, reservations, tally
 from automation.pipeline.endings import Sibling
 
 NOT_ARRIVED = "A person found out that it did not arrive."
+PERSON = "person"
 
 
-def arrived(delivery_id: UUID) -> bool:
+def arrived(delivery_id: UUID, *, evidence: str = PERSON) -> bool:
     """It did go out. False when it is not uncertain (any more)."""
-    return _settle(delivery_id, "delivered", "", "")
+    return _settle(delivery_id, "delivered", "", "", evidence)
 
 
-def did_not_arrive(delivery_id: UUID) -> bool:
+def did_not_arrive(delivery_id: UUID, *, evidence: str = PERSON, why: str = NOT_ARRIVED) -> bool:
     """It did not go out: failed, and its place under the caps is free again. Nothing is sent anew."""
-    return _settle(delivery_id, endings.FAILED, "not_arrived", NOT_ARRIVED)
+    return _settle(delivery_id, endings.FAILED, "not_arrived", endings.clean(why)[:500], evidence)
 
 
 @transaction.atomic
-def _settle(delivery_id: UUID, status: str, error_class: str, error: str) -> bool:
+def _settle(delivery_id: UUID, status: str, error_class: str, error: str, evidence: str) -> bool:
     with connection.cursor() as cursor:
         # Locked in the order of all who do so: the execution, then its delivery.
         cursor.execute(
@@ -35,10 +36,11 @@ def _settle(delivery_id: UUID, status: str, error_class: str, error: str) -> boo
         )
         execution = cursor.fetchone()
         cursor.execute(
-            "UPDATE automation_delivery SET status = %s, error_class = %s, error = %s, finished_at = now()"
+            "UPDATE automation_delivery SET status = %s, error_class = %s, error = %s, finished_at = now(),"
+            " result = result || jsonb_build_object('settled_by', %s::text)"
             " WHERE id = %s AND status = 'uncertain'"
             " RETURNING lane, trigger_id, action_index, execution_id, channel",
-            [status, error_class, error, delivery_id],
+            [status, error_class, error, evidence, delivery_id],
         )
         settled = cursor.fetchone()
         if settled is None:

@@ -19,21 +19,25 @@ class Subscription(NamedTuple):
     profile_id: int
     topic: str
     channel: str
+    delivery: str = (
+        ""  # Id of the message that carries the link, whose arrival its use proves; older links: none.
+    )
 
 
 def token(subscription: Subscription) -> str:
     """The part of the link that names the subscription and cannot be forged."""
-    return _SIGNER.sign_object(list(subscription), compress=False)
+    parts = list(subscription) if subscription.delivery else list(subscription[:3])
+    return _SIGNER.sign_object(parts, compress=False)
 
 
 def read(text: str) -> Subscription | None:
     """The subscription of a token; None for anything we did not sign."""
     try:
-        profile_id, topic, channel = _SIGNER.unsign_object(text)
+        profile_id, topic, channel, *rest = _SIGNER.unsign_object(text)
     except (BadSignature, ValueError, TypeError):
         return None
-    is_whole = isinstance(profile_id, int) and isinstance(topic, str) and isinstance(channel, str)
-    return Subscription(profile_id, topic, channel) if is_whole else None
+    is_whole = isinstance(profile_id, int) and all(isinstance(part, str) for part in (topic, channel, *rest))
+    return Subscription(profile_id, topic, channel, *rest) if is_whole and len(rest) <= 1 else None
 
 
 def link(subscription: Subscription) -> str:

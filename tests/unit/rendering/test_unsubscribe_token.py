@@ -29,7 +29,27 @@ def test_a_token_holds_no_address() -> None:
     assert base64.urlsafe_b64decode(body + "==") == b'[42,"news","email"]'
 
 
-@pytest.mark.parametrize("value", [["42", "news", "email"], [42], {"a": 1}, 42, None, [42, 1, "email"]])
+def test_a_token_may_name_its_message_and_those_of_before_do_not() -> None:
+    """R-026, R-047: its use settles whether the message arrived; links in old mail work for ever."""
+    named = SUBSCRIPTION._replace(delivery="0190163d-8694-739b-aea5-966c26f8ad91")
+    assert read(token(named)) == named
+    old = Signer(salt="beckon.unsubscribe", sep=".").sign_object([42, "news", "email"])
+    assert read(old) == SUBSCRIPTION
+
+
+BAD = [
+    ["42", "news", "email"],
+    [42],
+    {"a": 1},
+    42,
+    None,
+    [42, 1, "email"],
+    [42, "a", "b", 7],
+    [42, "a", "b", "c", "d"],
+]
+
+
+@pytest.mark.parametrize("value", BAD)
 def test_something_else_that_we_signed_is_no_subscription(value: Any) -> None:
     """R-047: one salt per purpose, and the shape is checked."""
     assert read(Signer(salt="beckon.unsubscribe", sep=".").sign_object(value)) is None
