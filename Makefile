@@ -11,7 +11,11 @@ PRODUCTION := DEBUG=false SECRET_KEY="$$($(BIN)/python -c 'import secrets; print
 	DATABASE_URL=postgres://beckon:unused@127.0.0.1:1/beckon REDIS_URL=redis://:unused@127.0.0.1:1/0 \
 	EMAIL_URL=smtp+tls://user:unused@mail.example.com:587
 
-.PHONY: help setup setup-run up demo test check chaos mutants format bench clean
+# Only what is not locked yet is resolved anew; UPGRADE=--upgrade renews everything.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --no-header $(UPGRADE)
+
+.PHONY: help setup setup-run up demo test check chaos mutants audit lock format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -46,6 +50,14 @@ check: setup ## lint, format, types, import contracts, security, settings, migra
 	$(BIN)/bandit --quiet --recursive --severity-level high config profiles automation analytics
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python .ci/audit.py
+
+audit: setup ## known vulnerabilities of everything that is locked (also part of check)
+	@$(BIN)/python .ci/audit.py
+
+lock: setup ## write the lock files anew, for every platform and Python, after a change of requirements*.txt
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 format: setup ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
@@ -62,10 +74,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps make the second run take no time.
-$(VENV)/.installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+$(VENV)/.installed: requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+$(VENV)/.installed-dev: requirements-dev.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	@touch $@ $(VENV)/.installed

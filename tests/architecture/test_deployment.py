@@ -128,7 +128,7 @@ def test_the_image_runs_as_nobody_and_holds_only_the_product() -> None:
         "!config",
         "!profiles",
         "!manage.py",
-        "!requirements.txt",
+        "!requirements.lock",
     }
 
 
