@@ -25,7 +25,7 @@ def verdict(report: str, complaint: str) -> tuple[int, str]:
         last = (complaint.strip() or "no answer").splitlines()[-1][:200]
         return 0, f"Dependency audit skipped: no index of vulnerabilities can be reached here ({last})."
     found = [
-        f"{package['name']} {package['version']}: {entry['id']}, mended in {', '.join(entry['fix_versions']) or 'no release yet'}"
+        f"{package['name']} {package['version']}: {entry['id']}, mended in {_mended(entry)}"
         for package in packages
         for entry in package.get("vulns", ())
     ]
@@ -40,6 +40,10 @@ def verdict(report: str, complaint: str) -> tuple[int, str]:
             " none with a known vulnerability."
         )
     return 0, f"Dependency audit: none of {asked} packages has a known vulnerability."
+
+
+def _mended(entry: dict[str, Any]) -> str:
+    return ", ".join(entry["fix_versions"]) or "no release yet"
 
 
 def main() -> int:
