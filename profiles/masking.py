@@ -120,6 +120,16 @@ class Discreet:
                 veil(row)
         return row
 
+    def get_inline_formsets(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Rows of other models on the page of this one."""
+        found = super().get_inline_formsets(request, *args, **kwargs)  # type: ignore[misc]
+        if self._veils(request):
+            for inline in found:
+                if not inline.has_change_permission:
+                    for form in inline.formset.forms:
+                        veil(form.instance)
+        return found
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Filters in an address answer questions: `?email__startswith=a` would spell every address out."""
         if self._veils(request):

@@ -17,7 +17,7 @@ from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recen
 from profiles.admin.parts import Cell, Part, WithParts, pretty
 from profiles.admin.preferences import PreferencesForm
 from profiles.behavior import SEGMENTS, engagement_score
-from profiles.masking import hidden, masked, may_see
+from profiles.masking import masked, may_see
 from profiles.models import Consent, Identity, Membership, Profile
 
 
@@ -34,15 +34,8 @@ class BehaviourFilter(KnownValuesFilter):
 class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Identity
     extra = 0
-    readonly_fields = ("kind", "value", "hidden_value", "created_at")
+    fields = readonly_fields = ("kind", "value", "created_at")
     verbose_name_plural = "Known as"
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("kind", "value" if may_see(request.user) else "hidden_value", "created_at")
-
-    @admin.display(description="value")
-    def hidden_value(self, identity: Identity) -> str:
-        return hidden(identity.value)
 
 
 class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
