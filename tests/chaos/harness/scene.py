@@ -196,6 +196,11 @@ class Scene:
         """Names of the workers."""
         return [name for name in self.supervisor.children if name.startswith("worker")]
 
+    def ready_workers(self) -> list[str]:
+        """Names of those that work at the moment; waits until there is one."""
+        self.wait_until(lambda: any(self.supervisor.children[name].is_ready for name in self.workers), 60)
+        return [name for name in self.workers if self.supervisor.children[name].is_ready]
+
     def pid(self, name: str) -> int:
         """The process id of a child."""
         return self.supervisor.processes[name].pid
