@@ -18,6 +18,7 @@ from django_celery_beat.models import PeriodicTask
 from automation import queues
 from automation.engine.types import Priority
 from automation.models.partitioned import PARTITIONED, month_start
+from automation.pipeline import lookout
 
 PING_SECONDS = 1.0
 REDIS_SECONDS = 1.0
@@ -137,6 +138,14 @@ def _workers() -> Seen:
     )
 
 
+def _watch() -> Seen:
+    found = lookout.health()
+    swept = "never" if found.sweep_age is None else f"{found.sweep_age:.0f} s ago"
+    yield f"{found.watches} workers watch; last sweep {swept}", "" if found.watches else _REMEDIES["watch"]
+    for name in found.skewed:
+        yield f"the clock of {name} is more than 2 s wrong", "Run an NTP client on its machine."
+
+
 def _beat() -> Seen:
     task = PeriodicTask.objects.filter(task=SWEEP_TASK, enabled=True).order_by("-last_run_at").first()
     if task is None:
@@ -189,6 +198,7 @@ _ALL: tuple[tuple[str, Callable[[], Seen]], ...] = (
     ("redis", _redis),
     ("broker", _broker),
     ("workers", _workers),
+    ("watch", _watch),
     ("beat", _beat),
     ("mail", _mail),
     ("disk", _disk),
@@ -202,6 +212,7 @@ _REMEDIES = {
     "redis": "Check REDIS_URL, or start the embedded one: python manage.py services start",
     "broker": "Repair Redis first.",
     "workers": "Repair Redis first, then: celery -A config worker -Q critical,high,medium,low,periodic",
+    "watch": "Repair the database first, then: celery -A config worker -Q critical,high,medium,low,periodic",
     "beat": "celery -A config beat --scheduler django_celery_beat.schedulers:DatabaseScheduler",
     "mail": "Check EMAIL_URL and that its server accepts connections from here.",
     "disk": "Check the volume.",

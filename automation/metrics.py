@@ -15,12 +15,16 @@ from django.db import connection
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
 
 from automation.engine.types import Priority
 from automation.models import Delivery
+from automation.outages import Outages
+from automation.pipeline import lookout
 
 LATENCY_STEP = 1.25  # Bucket i of the latency tally: at most 1.25 ** i milliseconds from accept to decision.
 COARSE = 4  # Prometheus gets every fourth bucket.
+DESTINATIONS_SHOWN = 100  # Users choose the hosts of webhooks.
 WATCHED = ("pending", "sending", "uncertain")  # Deliveries that are not finished, or not for certain.
 
 # Tally kind -> (name, help) of counters without labels.
@@ -107,6 +111,7 @@ class _Beckon(Collector):
         yield from _decisions()
         yield from _quarantine()
         yield from _triggers()
+        yield from _outages()
 
 
 def _tallies() -> _Sums:
@@ -268,11 +273,37 @@ def _triggers() -> Iterator[Metric]:
         "SELECT extract(epoch FROM last_run_at)::float8 FROM django_celery_beat_periodictask"
         " WHERE task = 'automation.tasks.periodic_sweep' AND last_run_at IS NOT NULL ORDER BY 1 DESC LIMIT 1"
     )
+    health = lookout.health()
+    asked, done = swept[0][0] if swept else 0.0, health.swept_at.timestamp() if health.swept_at else 0.0
     yield GaugeMetricFamily(
         "beckon_sweeper_last_run_timestamp_seconds",
-        "When the clock last asked for a sweep; 0: never.",
-        value=swept[0][0] if swept else 0.0,
+        "When a sweep was last asked for by the clock, or done by anybody; 0: never.",
+        value=max(asked, done),
     )
+    yield GaugeMetricFamily(
+        "beckon_watches", "Workers whose watch looked within three sweep intervals.", value=health.watches
+    )
+    yield GaugeMetricFamily(
+        "beckon_clocks_wrong",
+        "Workers whose clock and PostgreSQL's differ by more than two seconds.",
+        value=len(health.skewed),
+    )
+
+
+def _outages() -> Iterator[Metric]:
+    try:
+        names, is_up = Outages().known(DESTINATIONS_SHOWN), 1
+    except RedisError:
+        names, is_up = [], 0  # Every process knows its own all the same.
+    yield GaugeMetricFamily("beckon_redis_up", "1 when Redis answers; without it work is late.", value=is_up)
+    family = GaugeMetricFamily(
+        "beckon_destination_open",
+        "Destinations left alone, because their breaker is open.",
+        labels=["destination"],
+    )
+    for name in names:
+        family.add_metric([name], 1)
+    yield family
 
 
 def _rows(query: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

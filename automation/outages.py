@@ -43,12 +43,39 @@ class Outages:
 
     def tell(self, destination: str, seconds: float) -> None:
         """Others should leave the destination alone for so long."""
-        self._try(lambda client: client.set(_key(destination), 1, px=int(seconds * 1000)))
+
+        def ask(client: redis.Redis) -> object:
+            now = time.time()
+            pipe = client.pipeline(transaction=False)
+            pipe.set(_key(destination), 1, px=int(seconds * 1000))
+            pipe.zremrangebyscore(_list(), 0, now)
+            pipe.zadd(_list(), {destination: now + seconds})
+            return pipe.execute()
+
+        self._try(ask)
 
     def end(self, destination: str) -> None:
         """It is back."""
         self._asked.pop(destination, None)
-        self._try(lambda client: client.delete(_key(destination)))
+
+        def ask(client: redis.Redis) -> object:
+            pipe = client.pipeline(transaction=False)
+            pipe.delete(_key(destination))
+            pipe.zrem(_list(), destination)
+            return pipe.execute()
+
+        self._try(ask)
+
+    def known(self, limit: int) -> list[str]:
+        """Destinations that any process leaves alone now, for people to see; raises what Redis raises."""
+        client = redis.Redis.from_url(
+            settings.REDIS_CLIENT_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+        )
+        try:
+            found: list[bytes] = client.zrangebyscore(_list(), time.time(), "+inf", 0, limit)  # type: ignore[assignment]
+        finally:
+            client.close()
+        return sorted(name.decode() for name in found)
 
     def _try(self, ask: Callable[[redis.Redis], object]) -> int | None:
         if self._clock() < self._broken_until:
@@ -64,6 +91,10 @@ class Outages:
             log.warning("Redis does not share outages, each process knows its own")
             return None
         return answer if isinstance(answer, int) else None
+
+
+def _list() -> str:
+    return f"{settings.REDIS_PREFIX}outages"
 
 
 def _key(destination: str) -> str:

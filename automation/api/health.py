@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from datetime import UTC, datetime
 
 import redis
 from django.conf import settings
@@ -15,7 +16,10 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from automation.metrics import collect
+from automation.pipeline import claim, lookout
 
+MAX_SKEW_SECONDS = 2.0  # R-023
+SWEEP_LATE = 6  # Intervals; a worker's watch sweeps after two.
 REDIS_TIMEOUT = 0.25  # Seconds; a probe must not wait for a broker that it can do without.
 
 _is_migrated = False  # Once true it stays true for the life of a process.
@@ -33,7 +37,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when PostgreSQL answers and is migrated, else 503. Without Redis work is only late: a warning."""
     problems = _database_problems()
-    body = {"status": "unavailable" if problems else "ok", "problems": problems, "warnings": _warnings()}
+    warnings = _warnings(is_database_up=not problems)
+    body = {"status": "unavailable" if problems else "ok", "problems": problems, "warnings": warnings}
     return JsonResponse(body, status=503 if problems else 200)
 
 
@@ -74,7 +79,27 @@ def _database_problems() -> list[str]:
     return [] if _is_migrated else ["Migrations are missing: run manage.py migrate."]
 
 
-def _warnings() -> list[str]:
+def _warnings(*, is_database_up: bool) -> list[str]:
+    return [*(_database_warnings() if is_database_up else ()), *_redis_warnings()]
+
+
+def _database_warnings() -> list[str]:
+    try:
+        found = lookout.health()
+        skew = abs((claim.moment() - datetime.now(UTC)).total_seconds())
+    except Error:
+        return ["The database stopped answering."]
+    warnings = [f"The clock of {name} is wrong: run an NTP client there." for name in found.skewed]
+    if skew > MAX_SKEW_SECONDS:
+        warnings.append(
+            f"The clocks of this machine and of PostgreSQL differ by {skew:.1f} s: run an NTP client."
+        )
+    if found.sweep_age is None or found.sweep_age > SWEEP_LATE * settings.SWEEP_SECONDS:
+        warnings.append("Nobody has swept lately: start beat and workers.")
+    return warnings
+
+
+def _redis_warnings() -> list[str]:
     client = redis.Redis.from_url(
         settings.REDIS_CLIENT_URL, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
     )

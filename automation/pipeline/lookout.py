@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from automation.engine.types import Priority
@@ -31,6 +32,23 @@ class Seen(NamedTuple):
     deliveries: tuple[str, ...]  # Lanes whose due deliveries are.
 
 
+class Health(NamedTuple):
+    """What the rows of all watches say."""
+
+    watches: int  # Workers whose watch looked lately.
+    skewed: tuple[str, ...]  # Those whose machine has another time than PostgreSQL.
+    swept_at: datetime | None
+    sweep_age: float | None
+
+
+_HEALTH = """
+SELECT count(*) FILTER (WHERE starts_with(worker, %(watch)s) AND at > now() - %(fresh)s * interval '1 second'),
+  coalesce(array_agg(substr(worker, length(%(skew)s) + 1) ORDER BY worker) FILTER (
+    WHERE starts_with(worker, %(skew)s) AND at > now() - %(fresh)s * interval '1 second'), '{}'),
+  max(at) FILTER (WHERE worker = %(sweep)s),
+  extract(epoch FROM now() - max(at) FILTER (WHERE worker = %(sweep)s))::float8
+FROM automation_heartbeat
+"""
 _NOTE = """
 INSERT INTO automation_heartbeat (worker, lane, event_ids, backend_pid, at)
 VALUES (%s, 0, '[]', pg_backend_pid(), now())
@@ -70,6 +88,15 @@ def look(lanes: Sequence[Priority], *, age: float) -> Seen:
     return Seen(
         at, sweep_age, *(tuple(Priority(lane).lane for lane in sorted(x)) for x in (events, deliveries))
     )
+
+
+def health() -> Health:
+    """For metrics and health pages; a watch is fresh for three of its intervals."""
+    values = {"watch": WATCH, "skew": SKEW, "sweep": SWEEP, "fresh": 3 * settings.SWEEP_SECONDS}
+    with connection.cursor() as cursor:
+        cursor.execute(_HEALTH, values)
+        watches, skewed, swept_at, age = cursor.fetchone()
+    return Health(watches, tuple(skewed), swept_at, age)
 
 
 def blame(workers: Sequence[str]) -> list[UUID]:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from automation import metrics
 from automation.api import health
-from automation.models import QuarantinedEvent, Tally
+from automation.models import Heartbeat, QuarantinedEvent, Tally
 from automation.pipeline.deliver import deliver_batch
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger, send
 
@@ -166,6 +166,49 @@ def test_ages_are_told() -> None:
     assert found["beckon_quarantine_oldest_age_seconds", ()] == pytest.approx(7200, abs=60)
     assert found["beckon_oldest_pending_age_seconds", (("lane", "high"),)] == pytest.approx(90, abs=30)
     assert found["beckon_oldest_pending_age_seconds", (("lane", "low"),)] == 0
+
+
+@pytest.mark.django_db
+def test_watches_clocks_breakers_and_the_last_sweep_are_told() -> None:
+    """R-023, R-030, R-034: what any process knows is told by every web process."""
+    from automation.outages import Outages
+    from automation.pipeline import lookout
+
+    Heartbeat.objects.all().delete()
+    assert b"Nobody has swept lately" in get(health.readyz).content
+    for name in (lookout.SWEEP, lookout.WATCH + "a:1", lookout.WATCH + "b:2", lookout.SKEW + "b:2"):
+        lookout.note(name)
+    Heartbeat.objects.filter(worker="watch a:1").update(at=datetime.now(UTC) - timedelta(minutes=2))
+    theirs = Outages()
+    theirs.tell("mail.example:25", 30)
+    theirs.tell("gone.example:443", 0.01)
+    found = scraped()
+    theirs.end("mail.example:25")
+    assert (found["beckon_watches", ()], found["beckon_clocks_wrong", ()], found["beckon_redis_up", ()]) == (
+        1,
+        1,
+        1,
+    )
+    assert found["beckon_sweeper_last_run_timestamp_seconds", ()] == pytest.approx(
+        datetime.now(UTC).timestamp(), abs=30
+    )
+    open_now = {dict(labels)["destination"] for name, labels in found if name == "beckon_destination_open"}
+    assert "mail.example:25" in open_now
+    assert "gone.example:443" not in open_now
+    answer = get(health.readyz)
+    assert answer.status_code == 200
+    assert b"The clock of b:2 is wrong" in answer.content
+    assert b"Nobody has swept" not in answer.content
+    assert ("beckon_destination_open", (("destination", "mail.example:25"),)) not in scraped()
+
+
+@pytest.mark.django_db
+def test_without_redis_the_metrics_say_so(settings: Any) -> None:
+    """R-034: and everything else is there."""
+    settings.REDIS_CLIENT_URL = "redis://127.0.0.1:1/0"
+    found = scraped()
+    assert found["beckon_redis_up", ()] == 0
+    assert found["beckon_quarantine_held", ()] == 0
 
 
 @pytest.mark.django_db
