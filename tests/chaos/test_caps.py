@@ -12,7 +12,7 @@ import pytest
 
 from config.embedded import PROJECT
 from config.programs import ALL_LANES
-from tests.chaos.harness.judge import broken_invariants, judge
+from tests.chaos.harness.judge import judge
 from tests.chaos.harness.report import Report
 from tests.chaos.harness.scene import Scene
 from tests.chaos.harness.size import dice, full_only
