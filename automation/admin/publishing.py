@@ -177,8 +177,11 @@ class Publishing:
         if not note:
             form.add_error("note", "Say why, so that they know what to change.")
             return False
-        if asking.decline(trigger.pk, by=_user(request), note=note):
-            self.log_change(request, trigger, f"Declined to publish: {note}")  # type: ignore[attr-defined]
+        with transaction.atomic():
+            is_declined = asking.decline(trigger.pk, by=_user(request), note=note)
+            if is_declined:
+                self.log_change(request, trigger, f"Declined to publish: {note}")  # type: ignore[attr-defined]
+        if is_declined:
             self._say(request, f"Declined. {trigger.name} stays as it is.", messages.SUCCESS)
         else:
             self._say(request, "Nobody asks (any more).", messages.WARNING)
@@ -195,7 +198,7 @@ class Publishing:
             except (publish.Invalid, publish.NeedsApproval) as error:
                 form.add_error(None, str(error))
                 return False
-        self.log_change(request, trigger, f"Version {version.number} is live.")  # type: ignore[attr-defined]
+            self.log_change(request, now, f"Version {version.number} is live.")  # type: ignore[attr-defined]
         self._say(request, f"{trigger.name}: version {version.number} is live.", messages.SUCCESS)
         return True
 

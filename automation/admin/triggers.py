@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -249,11 +250,12 @@ class TriggerAdmin(Publishing, WithParts, admin.ModelAdmin):  # type: ignore[typ
     def _publish(self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode) -> None:
         for trigger in queryset.order_by("pk"):
             try:
-                version = publish.publish(trigger, by=request.user, mode=mode)  # type: ignore[arg-type]
+                with transaction.atomic():  # Together with its entry in the audit log.
+                    version = publish.publish(trigger, by=request.user, mode=mode)  # type: ignore[arg-type]
+                    self.log_change(request, trigger, f"Version {version.number} is {mode}.")
             except (publish.Invalid, publish.NeedsApproval) as error:
                 self.message_user(request, f"{trigger.name} stays as it is. {error}", messages.ERROR)
             else:
-                self.log_change(request, trigger, f"Version {version.number} is {mode}.")
                 self.message_user(
                     request, f"{trigger.name}: version {version.number} is {mode}.", messages.SUCCESS
                 )
@@ -263,9 +265,10 @@ class TriggerAdmin(Publishing, WithParts, admin.ModelAdmin):  # type: ignore[typ
     ) -> None:
         changed = 0
         for trigger in queryset.order_by("pk"):
-            if publish.set_mode(trigger.pk, mode, by=request.user, reason=reason):  # type: ignore[arg-type]
-                self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
-                changed += 1
+            with transaction.atomic():
+                if publish.set_mode(trigger.pk, mode, by=request.user, reason=reason):  # type: ignore[arg-type]
+                    self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
+                    changed += 1
         self.message_user(request, f"{changed} {_WORDS[mode.value].lower()}.", messages.SUCCESS)
 
 

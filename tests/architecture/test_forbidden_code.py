@@ -61,12 +61,14 @@ def test_only_queues_publishes() -> None:
 
 
 def test_no_django_signal_is_used() -> None:
+    """But for log-ins, which Django and django-axes announce in no other way."""
+
     def finder(root: ast.AST) -> Iterator[ast.AST]:
         for node in ast.walk(root):
             if isinstance(node, ast.ImportFrom) and SIGNALS.search(node.module or ""):
                 yield node
 
-    assert everywhere(finder) == []
+    assert {place.partition(":")[0] for place in everywhere(finder)} == {"automation/audit/logins.py"}
 
 
 def test_the_environment_is_read_in_settings_only() -> None:

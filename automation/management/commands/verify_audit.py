@@ -19,7 +19,9 @@ class Command(BaseCommand):
     help = "Verify that no entry of the audit log was altered, removed or put in. Exit code 1 when one was."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", dest="as_json", help="Answer with one JSON object.")
+        parser.add_argument(
+            "--json", action="store_true", dest="as_json", help="Answer with one JSON object."
+        )
         parser.add_argument(
             "--expect",
             action="append",
