@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -24,7 +24,7 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from automation import audit
 from automation.ids import uuid7
 from automation.pipeline import tally
-from automation.privacy import tombstone
+from automation.privacy import statistics, tombstone
 from automation.privacy.holdings import HOLDINGS
 from automation.privacy.person import Person, Who, find
 from automation.privacy.traces import traces
@@ -62,6 +62,14 @@ class Receipt:
         return {**asdict(self), "id": str(self.id), "at": self.at.isoformat()}
 
 
+class _Done(NamedTuple):
+    """One transaction of an erasure."""
+
+    person: Person
+    noted: list[statistics.Noted]  # PostgreSQL's samples that hold values of theirs.
+    transaction_id: int
+
+
 class _ChangedError(Exception):
     """Profiles were joined while we waited for their locks."""
 
@@ -81,20 +89,21 @@ def erase(
     """
     receipt_id = uuid7()
 
-    def once(which: Who) -> tuple[Person, int]:
+    def once(which: Who) -> _Done:
         return _tried(lambda: _once(which, receipt_id, by, now, actor_id, request, progress))
 
-    person, transaction_id = once(who)
+    done = once(who)
     if not connection.in_atomic_block:
-        _await_older(transaction_id)
-        for kind, value in services.known(person.names):
+        _await_older(done.transaction_id)
+        for kind, value in services.known(done.person.names):
             once(Who(customer_id=value) if kind == services.CUSTOMER else Who(anonymous_id=value))
+    statistics.resample(done.noted)
     saved = Erasure.objects.get(pk=receipt_id)
     log.info("a customer was erased", extra={"erasure": str(receipt_id), "outcome": saved.outcome})
     return Receipt(receipt_id, saved.outcome, now, saved.by, saved.counts, saved.names)
 
 
-def _tried(step: Callable[[], tuple[Person, int]]) -> tuple[Person, int]:
+def _tried(step: Callable[[], _Done]) -> _Done:
     """Do `step`, again when others stood in the way; inside a transaction of the caller's only once."""
     for left in reversed(range(TRIES)):
         try:
@@ -118,8 +127,8 @@ def _once(
     actor_id: int | None,
     request: HttpRequest | None,
     progress: Progress,
-) -> tuple[Person, int]:
-    """Erase what is found now; returns whom, and the number of the transaction."""
+) -> _Done:
+    """Erase what is found now."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '10min'")
         progress("profiles_profile")
@@ -135,6 +144,7 @@ def _once(
             outcome = Erasure.Outcome.ALREADY_ERASED
         else:
             outcome = Erasure.Outcome.UNKNOWN
+        noted = statistics.naming(values)
         tally.add(_called_off(values))
         for holding in HOLDINGS:
             progress(holding.table)
@@ -166,7 +176,7 @@ def _once(
         details={"outcome": str(outcome), "counts": dict(counts)},
         request=request,
     )
-    return person, transaction_id
+    return _Done(person, noted, transaction_id)
 
 
 def _locked(who: Who) -> Person:

@@ -162,7 +162,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
         "django_admin_log",
         "(content_type_id, object_id) IN ("
         " SELECT t.id, o.id FROM django_content_type t JOIN ("
-        "  SELECT 'profile' AS model, unnest(%(profiles)s)::text AS id"
+        "  SELECT 'profile' AS model, unnest(%(profiles)s::bigint[])::text AS id"
         "  UNION ALL SELECT 'identity', id::text FROM profiles_identity WHERE profile_id = ANY(%(profiles)s)"
         " ) o USING (model) WHERE t.app_label = 'profiles')"
         f" OR {_NAMED.format(column='object_repr')} OR {_NAMED.format(column='change_message')}",
