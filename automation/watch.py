@@ -38,6 +38,7 @@ from automation.progress import Progress
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+MIN_IDLE_SECONDS = 10.0  # A pool that has just lost its process to a poisoned event is no deaf one.
 MAX_SKEW_SECONDS = 2.0  # R-023
 STOP_SECONDS = 16.0  # One effect may take 15 (R-031).
 KILL_SECONDS = 30.0  # After the worker was asked to end.
@@ -52,9 +53,6 @@ class Pool(Protocol):
 
     def running(self) -> int:
         """Tasks that run now."""
-
-    def processes(self) -> frozenset[int]:
-        """Process ids of the pool."""
 
 
 class Watch(threading.Thread):
@@ -77,8 +75,6 @@ class Watch(threading.Thread):
         self._end_worker = end_worker or end_this_process
         self._ending = threading.Event()
         self._progress = Progress(settings.STALL_SECONDS, task_limit, since=clock(), starts=pool.starts())
-        self._processes = pool.processes()
-        self._gone: set[int] = set()  # Processes of the pool whose end the database does not know yet.
         self._next_look = clock()
         self._is_skewed = False
         self._has_ended_worker = False
@@ -104,11 +100,8 @@ class Watch(threading.Thread):
 
     def turn(self) -> bool:
         """One look. True when there is more work than could be done."""
-        present = self._pool.processes()
-        self._gone |= self._processes - present
-        self._processes = present
         now = self._clock()
-        if now < self._next_look and not self._gone:
+        if now < self._next_look:
             return False
         with gate():
             bells = queues.waiting(self._queues)
@@ -120,7 +113,7 @@ class Watch(threading.Thread):
         )
         with gate():
             seen = self._look(is_deaf=bells is None)
-        if bells is not None and self._progress.idle(self._clock()) < _patience():
+        if bells is not None and self._progress.idle(self._clock()) < max(_patience(), MIN_IDLE_SECONDS):
             return False
         is_left = self._work(seen)
         if is_left:
@@ -143,15 +136,13 @@ class Watch(threading.Thread):
     def _look(self, *, is_deaf: bool) -> lookout.Seen:
         close_old_connections()
         name = drain.worker_name()
-        if self._gone:
-            blamed = lookout.blame([drain.worker_name(pid) for pid in self._gone])
-            self._gone.clear()
-            if blamed:
-                log.error("a process of the pool died in the middle of a call", extra={"deliveries": blamed})
         lookout.note(lookout.WATCH + name)
         before = datetime.now(UTC)
-        seen = lookout.look(self._lanes, age=0 if is_deaf else _patience())
+        seen = lookout.look(self._lanes, age=0 if is_deaf else _patience(), pool=f"{name}/")
         self._compare_clocks(name, before, seen.at, datetime.now(UTC))
+        dead = [worker for worker in seen.calling if not _lives(int(worker.rpartition("/")[2]))]
+        if dead and (blamed := lookout.blame(dead)):
+            log.error("a process of the pool died in the middle of a call", extra={"deliveries": blamed})
         if (
             seen.sweep_age is None or not 0 <= seen.sweep_age <= _patience()
         ):  # PostgreSQL's clock may go back.
@@ -197,6 +188,16 @@ class Watch(threading.Thread):
 def _patience() -> float:
     """How long others may take to sweep, and a worker to hear a bell."""
     return 2.0 * settings.SWEEP_SECONDS
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # Somebody else's by now; then the lease decides.
+        return True
+    return True
 
 
 def end_this_process() -> None:

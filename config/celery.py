@@ -64,6 +64,9 @@ app.steps["worker"].add(WatchStep)
 def prepare_process(**_: object) -> None:
     """Once in each process of the pool, after the fork."""
     garbage.calm()
+    from automation.pipeline import drain  # The apps are loaded by now; when this file is read they are not.
+
+    drain.serve_under(os.getppid())
 
 
 @worker_ready.connect

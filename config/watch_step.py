@@ -12,10 +12,7 @@ if TYPE_CHECKING:  # The apps are not loaded when Celery reads this file.
 
 
 class WorkerPool:
-    """The pool of a worker, as its watch sees it."""
-
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
+    """The pool of this worker, as its watch sees it."""
 
     def starts(self) -> int:
         """Tasks ever started."""
@@ -24,12 +21,6 @@ class WorkerPool:
     def running(self) -> int:
         """Tasks that run now."""
         return len(state.active_requests)
-
-    def processes(self) -> frozenset[int]:
-        """Process ids of the pool; none when it is made of threads."""
-        pool = getattr(self._worker.pool, "_pool", None)
-        # Replaced by the main thread while we read: take a copy.
-        return frozenset(process.pid for process in list(getattr(pool, "_pool", None) or ()) if process.pid)
 
 
 class WatchStep(bootsteps.StartStopStep):
@@ -46,7 +37,7 @@ class WatchStep(bootsteps.StartStopStep):
         from automation.watch import Watch
 
         queues = sorted(parent.app.amqp.queues.consume_from)
-        self.watch = Watch(queues, WorkerPool(parent), task_limit=parent.app.conf.task_time_limit)
+        self.watch = Watch(queues, WorkerPool(), task_limit=parent.app.conf.task_time_limit)
         self.watch.start()
 
     def stop(self, parent: Any) -> None:

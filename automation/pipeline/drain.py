@@ -30,9 +30,21 @@ def never() -> bool:
     return False
 
 
-def worker_name(pid: int | None = None) -> str:
-    """This process, or another of this machine, as heartbeats and claims name it."""
-    return f"{_host()}:{pid or os.getpid()}"  # Not cached: the pool's processes are forks of their parent.
+_parent: int | None = None
+
+
+def serve_under(parent: int) -> None:
+    """This process is one of a pool: from now on its name tells whose."""
+    global _parent
+    _parent = parent
+
+
+def worker_name() -> str:
+    """This process, as heartbeats and claims name it: `host:pid`, in a pool `host:parent/pid`.
+
+    Not cached, because the processes of a pool are forks of their parent.
+    """
+    return f"{_host()}:{_parent}/{os.getpid()}" if _parent else f"{_host()}:{os.getpid()}"
 
 
 def events(lane: str, *, is_ending: Callable[[], bool] = never) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -30,6 +30,7 @@ class Seen(NamedTuple):
     sweep_age: float | None  # Seconds since the last whole sweep; None when none is known.
     events: tuple[str, ...]  # Lanes whose due events, or waiting executions, are overdue.
     deliveries: tuple[str, ...]  # Lanes whose due deliveries are.
+    calling: tuple[str, ...]  # Processes of one pool that are in the middle of a call, by name.
 
 
 class Health(NamedTuple):
@@ -63,7 +64,9 @@ SELECT clock_timestamp(),
       AND due_at <= now() - %(age)s * interval '1 second')),
   ARRAY(SELECT l FROM unnest(%(lanes)s::smallint[]) AS l WHERE
     EXISTS (SELECT FROM automation_delivery WHERE lane = l AND status = 'pending'
-      AND due_at <= now() - %(age)s * interval '1 second' AND (lease_until IS NULL OR lease_until < now())))
+      AND due_at <= now() - %(age)s * interval '1 second' AND (lease_until IS NULL OR lease_until < now()))),
+  ARRAY(SELECT DISTINCT worker FROM automation_delivery
+    WHERE status = 'sending' AND starts_with(worker, %(pool)s))
 """
 
 
@@ -80,14 +83,22 @@ def forget(name: str) -> None:
         cursor.execute("DELETE FROM automation_heartbeat WHERE worker = %s", [name[:100]])
 
 
-def look(lanes: Sequence[Priority], *, age: float) -> Seen:
-    """What has been due for more than `age` seconds on these lanes."""
+def look(lanes: Sequence[Priority], *, age: float, pool: str) -> Seen:
+    """What has been due for more than `age` seconds on these lanes, and who of `pool` (`host:pid/`) is calling."""
+    values: dict[str, Any] = {
+        "sweep": SWEEP,
+        "lanes": [int(lane) for lane in lanes],
+        "age": age,
+        "pool": pool,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, {"sweep": SWEEP, "lanes": [int(lane) for lane in lanes], "age": age})
-        at, sweep_age, events, deliveries = cursor.fetchone()
-    return Seen(
-        at, sweep_age, *(tuple(Priority(lane).lane for lane in sorted(x)) for x in (events, deliveries))
-    )
+        cursor.execute(_LOOK, values)
+        at, sweep_age, events, deliveries, calling = cursor.fetchone()
+    return Seen(at, sweep_age, _names(events), _names(deliveries), tuple(calling))
+
+
+def _names(lanes: Sequence[int]) -> tuple[str, ...]:
+    return tuple(Priority(lane).lane for lane in sorted(lanes))
 
 
 def health() -> Health:
@@ -102,8 +113,8 @@ def health() -> Health:
 def blame(workers: Sequence[str]) -> list[UUID]:
     """These processes died: each takes with it the call it was making. Their leases end now.
 
-    Known only for a process whose parent lives and saw it go, so that nothing is blamed for the end of a whole
-    worker; returns the deliveries that were blamed.
+    For processes whose parent lives, so that nothing is blamed for the end of a whole worker; returns the
+    deliveries that were blamed.
     """
     with connection.cursor() as cursor:
         cursor.execute(
