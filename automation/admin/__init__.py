@@ -9,6 +9,7 @@ from automation.admin import (
     executions,
     keys,
     messages,
+    privacy,
     triggers,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "executions",
     "keys",
     "messages",
+    "privacy",
     "triggers",
 ]

@@ -3,7 +3,7 @@
 Who may have come in between: a worker that holds events or deliveries of the person waits for us or we for it, and
 finds them erased afterwards (automation.pipeline.process, recheck); its answer from outside is fenced off, because
 `attempt` has risen. An event that is being stored at this moment is dropped by the worker that takes it. A first
-event of a name that nobody knew yet may have been on its way when the name was buried: we wait until every statement
+event of a name that nobody knew yet may have been on its way when the name was buried: we wait until every transaction
 that could not see the tombstone has ended, look again, and erase what it made.
 """
 
@@ -23,7 +23,7 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from automation import audit
 from automation.ids import uuid7
-from automation.pipeline import tally
+from automation.pipeline import claim, tally
 from automation.privacy import statistics, tombstone
 from automation.privacy.holdings import HOLDINGS
 from automation.privacy.person import Person, Who, find
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES: Final = 5
-PATIENCE: Final = 3.0  # Seconds to wait for statements that began before the tombstones.
+PATIENCE: Final = 3.0  # Seconds to wait for transactions that began before the tombstones.
 Progress = Callable[[str], None]  # Told the table that comes next.
 
 # Decisions lock profiles in a way that lets others add rows which refer to them. Once the deliveries are locked, so
@@ -67,7 +67,6 @@ class _Done(NamedTuple):
 
     person: Person
     noted: list[statistics.Noted]  # PostgreSQL's samples that hold values of theirs.
-    transaction_id: int
 
 
 class _ChangedError(Exception):
@@ -92,12 +91,15 @@ def erase(
     def once(which: Who) -> _Done:
         return _tried(lambda: _once(which, receipt_id, by, now, actor_id, request, progress))
 
+    began_at = claim.moment()
     done = once(who)
+    sampled: list[statistics.Noted] = []
     if not connection.in_atomic_block:
-        _await_older(done.transaction_id)
+        _await_older()
         for kind, value in services.known(done.person.names):
             once(Who(customer_id=value) if kind == services.CUSTOMER else Who(anonymous_id=value))
-    statistics.resample(done.noted)
+        sampled = statistics.since(began_at)
+    statistics.resample({*done.noted, *sampled})
     saved = Erasure.objects.get(pk=receipt_id)
     log.info("a customer was erased", extra={"erasure": str(receipt_id), "outcome": saved.outcome})
     return Receipt(receipt_id, saved.outcome, now, saved.by, saved.counts, saved.names)
@@ -166,8 +168,6 @@ def _once(
             },
         )
         tombstone.bury(receipt_id, person.names)
-        cursor.execute("SELECT pg_current_xact_id()::text")
-        transaction_id = int(cursor.fetchone()[0])
     audit.record(
         "customer.erased",
         actor=by,
@@ -176,7 +176,7 @@ def _once(
         details={"outcome": str(outcome), "counts": dict(counts)},
         request=request,
     )
-    return _Done(person, noted, transaction_id)
+    return _Done(person, noted)
 
 
 def _locked(who: Who) -> Person:
@@ -211,20 +211,26 @@ def _called_off(values: Mapping[str, Any]) -> list[tally.Count]:
         return [(kind, lane, trigger_id, label, n) for kind, lane, trigger_id, label, n in cursor.fetchall()]
 
 
-def _await_older(transaction_id: int) -> None:
-    """Wait until no statement runs that began before this transaction was committed; at most PATIENCE."""
+def _await_older() -> None:
+    """Wait until every transaction has ended that began before now, and every ANALYZE; at most PATIENCE.
+
+    What began later sees the tombstones, and samples no row that is gone.
+    """
     ends_at = time.monotonic() + PATIENCE
     with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
         while True:
             cursor.execute(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND age(backend_xmin) >= age(%s::text::xid))",
-                [transaction_id % 2**32],
+                " AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start <= %s)"
+                " OR EXISTS (SELECT FROM pg_stat_progress_analyze WHERE datname = current_database())",
+                [now],
             )
             if not cursor.fetchone()[0]:
                 return
             if time.monotonic() >= ends_at:
-                # A long report, most likely: it stores no names.
+                # A back-up or a long report, most likely: those store no names.
                 log.info("did not wait for the end of a long transaction")
                 return
             time.sleep(0.01)

@@ -100,7 +100,10 @@ def outcome(person: Person) -> str:
 def _tables(person: Person, now: datetime) -> Iterator[tuple[str, Iterator[str]]]:
     values = traces(person, now)
     for holding in HOLDINGS:
-        yield holding.table, _rows(f"SELECT * FROM {holding.table} WHERE {holding.whose}", values)
+        yield (
+            holding.table,
+            _rows(f"SELECT * FROM {holding.table} WHERE {holding.whose} ORDER BY 1, 2, 3", values),
+        )
 
 
 def _rows(query: str, values: Any) -> Iterator[str]:

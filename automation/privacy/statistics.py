@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
@@ -35,9 +36,19 @@ _NAMING = """
 WITH mine AS MATERIALIZED (SELECT DISTINCT {column}::text AS value FROM {table} WHERE {whose}),
 noted AS (
   SELECT schemaname::text, tablename::text, attname::text, inherited,
-    unnest(coalesce(most_common_vals::text::text[], '{{}}') || coalesce(histogram_bounds::text::text[], '{{}}')) AS value
+    unnest(coalesce(most_common_vals::text::text[], '{{}}')
+      || coalesce(histogram_bounds::text::text[], '{{}}')) AS value
   FROM pg_stats WHERE schemaname = current_schema() AND attname = %(attname)s AND tablename = ANY(%(tablenames)s))
 SELECT DISTINCT schemaname, tablename, attname, inherited FROM noted JOIN mine USING (value) WHERE value <> ''
+"""
+
+_SINCE = """
+SELECT s.schemaname::text, s.tablename::text, s.attname::text, s.inherited
+FROM pg_stats s JOIN pg_stat_user_tables u ON u.schemaname = s.schemaname AND u.relname = s.tablename
+JOIN pg_attribute a ON a.attrelid = u.relid AND a.attname = s.attname
+WHERE s.schemaname = current_schema() AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'jsonb'::regtype)
+  AND coalesce(pg_partition_root(u.relid), u.relid)::regclass::text = ANY(%(tables)s)
+  AND greatest(u.last_analyze, u.last_autoanalyze) >= %(moment)s
 """
 
 
@@ -58,6 +69,14 @@ def naming(values: Mapping[str, Any]) -> list[Noted]:
                     cursor.execute(query, {**values, "attname": column, "tablenames": partitions})
                     noted += map(Noted._make, cursor.fetchall())
     return noted
+
+
+def since(moment: datetime) -> list[Noted]:
+    """The columns of which samples were taken after `moment`: perhaps of rows that were just being erased."""
+    tables = [holding.table for holding in HOLDINGS]
+    with connection.cursor() as cursor:
+        cursor.execute(_SINCE, {"tables": tables, "moment": moment})
+        return [Noted._make(row) for row in cursor.fetchall()]
 
 
 def resample(noted: Iterable[Noted]) -> None:
