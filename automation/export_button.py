@@ -26,7 +26,7 @@ from django.utils.text import slugify
 from automation import audit
 from automation.csv_export import Column, Progress, Shows, lines
 from automation.request_id import request_id
-from profiles.masking import masked, may_see
+from profiles.masking import hidden, masked, may_see
 
 PERMISSION = "automation.export_rows"
 
@@ -65,10 +65,7 @@ class Exports:
         query.pop(BEFORE, None)  # Not the page that is shown: all of them.
         request.GET = query  # type: ignore[assignment]
         # Who was searched for may be personal: the audit log keeps it masked.
-        asked = {
-            key: [masked(one) if "@" in one else one for one in request.GET.getlist(key)]
-            for key in request.GET
-        }
+        asked = {key: [hidden(one) for one in request.GET.getlist(key)] for key in request.GET}
         if SEARCH_VAR in asked:
             asked[SEARCH_VAR] = [masked(request.GET[SEARCH_VAR].strip())]
         try:

@@ -143,6 +143,14 @@ def test_a_password_never_enters_the_log(root: Client) -> None:
     )  # fmt: skip
 
     assert newest().details["values"]["groups"] == "– → Operator"
+    new = {
+        "username": "noa",
+        "usable_password": "true",
+        "password1": "S3cret-wor-d!",
+        "password2": "S3cret-wor-d!",
+    }
+    root.post(reverse("admin:auth_user_add"), new)
+    assert (newest().action, newest().details["values"]["username"]) == ("user.added", "– → noa")
     assert "S3cret" not in str(list(AuditEntry.objects.values()))
 
 
