@@ -82,6 +82,10 @@ NAMES: dict[str, str] = {
 }
 
 
+# The action of axes needs attributes that only a log-in gives to its request; the tidy task does its work.
+WITHOUT_OWN_ACTIONS = frozenset({"axes.AccessAttempt"})
+
+
 class DiscreetAutocomplete(AutocompleteJsonView):
     """Django's picker, with addresses masked for those who may not see them."""
 
@@ -144,6 +148,8 @@ def _with_hooks(
 ) -> type[admin.ModelAdmin[Any]]:
     bases: tuple[type, ...] = (Audited, Discreet, admin_class)
     body: dict[str, Any] = {"__module__": admin_class.__module__}
+    if model._meta.label in WITHOUT_OWN_ACTIONS:
+        body["actions"] = ()
     if model._meta.label in EXPORTED:
         bases, body["export_columns"] = (Audited, Discreet, Exports, admin_class), EXPORTED[model._meta.label]
     return type(admin_class.__name__, bases, body)

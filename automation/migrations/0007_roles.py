@@ -10,9 +10,13 @@ from django.conf import settings
 from django.contrib.auth.management import create_permissions
 from django.db import migrations, models
 
-APPS = ("automation", "profiles", "analytics", "django_celery_beat", "axes")
-# Who is who stays with superusers: whoever edits users or groups can give themselves every right.
-ADMIN_VIEWS = ("view_user", "view_group")
+APPS = ("automation", "profiles", "analytics", "django_celery_beat")
+# Who is who stays with superusers: whoever edits users or groups can give themselves every right. Logs of log-ins
+# are read; deleting the wrong passwords of a name opens it again.
+ADMIN_MORE = {
+    "auth": ("view_user", "view_group"),
+    "axes": ("view_accessattempt", "delete_accessattempt", "view_accesslog", "view_accessfailurelog"),
+}
 MORE = {
     "Marketer": ["pause_trigger"],
     "Operator": ["pause_trigger", "view_auditentry"],
@@ -22,7 +26,7 @@ LESS = {"Operator": ["change_trigger"]}
 
 def assign(apps, schema_editor):
     using = schema_editor.connection.alias
-    for label in APPS:
+    for label in (*APPS, "auth", "axes"):
         create_permissions(installed.get_app_config(label), verbosity=0, using=using, apps=apps)
     permissions = apps.get_model("auth", "Permission").objects.using(using)
     groups = apps.get_model("auth", "Group").objects.using(using)
@@ -30,9 +34,10 @@ def assign(apps, schema_editor):
     admin, is_new = groups.get_or_create(name="Admin")
     if is_new:
         admin.permissions.add(*ours)
-        admin.permissions.add(
-            *permissions.filter(content_type__app_label="auth", codename__in=ADMIN_VIEWS)
-        )
+        for label, codenames in ADMIN_MORE.items():
+            admin.permissions.add(
+                *permissions.filter(content_type__app_label=label, codename__in=codenames)
+            )
     for name, codenames in MORE.items():
         for group in groups.filter(name=name):
             group.permissions.add(*ours.filter(codename__in=codenames))
@@ -44,7 +49,7 @@ def assign(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("automation", "0006_audit"),
-        ("profiles", "0002_storage"),
+        ("profiles", "0003_erasure"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("axes", "0010_accessattemptexpiration"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),

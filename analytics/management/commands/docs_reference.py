@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from analytics.reference import language, operation
+from analytics.reference import language, operation, permissions
 
 FOLDER = Path("docs/reference")
 PAGES: dict[str, Callable[[], str]] = {
@@ -20,11 +20,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": operation.reasons,
     "errors.md": operation.errors,
     "commands.md": operation.commands,
+    "permissions.md": permissions.permissions,
 }
 
 
 class Command(BaseCommand):
-    help = "Write docs/reference/ for triggers, conditions, actions, reasons, errors and commands."
+    help = "Write docs/reference/ for triggers, conditions, actions, reasons, errors, commands and permissions."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
