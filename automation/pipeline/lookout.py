@@ -120,7 +120,8 @@ def blame(workers: Sequence[str]) -> list[UUID]:
         cursor.execute(
             "UPDATE automation_delivery SET lease_until = now() - interval '1 second', result = jsonb_set(result,"
             f" '{{worker_deaths}}', to_jsonb({DEATHS} + 1))"
-            " WHERE status = 'sending' AND worker = ANY(%s) RETURNING id",
+            # Once for each death: a lease that has ended waits for the sweep and is not blamed again.
+            " WHERE status = 'sending' AND worker = ANY(%s) AND lease_until > now() RETURNING id",
             [list(workers)],
         )
         return [id for (id,) in cursor.fetchall()]

@@ -27,9 +27,13 @@ def test_a_call_that_kills_its_process_twice_is_given_up() -> None:
     execution = make_execution(make_trigger([HOOK, EMAIL]))
     killer = Delivery.objects.get(execution_id=execution.pk, action_index=0)
     found = []
+    soon = datetime.now(UTC) + timedelta(minutes=2)
     for _ in range(2):
-        Delivery.objects.filter(pk=killer.pk).update(status="sending", worker="box:7", tries=1)
-        assert lookout.blame(["box:7", "box:8"]) == [killer.pk]
+        Delivery.objects.filter(pk=killer.pk).update(
+            status="sending", worker="box:1/7", tries=1, lease_until=soon
+        )
+        assert lookout.blame(["box:1/7", "box:1/8"]) == [killer.pk]
+        assert lookout.blame(["box:1/7"]) == []  # Looked at twice before the sweep: one death.
         rescue()
         killer.refresh_from_db()
         found.append((killer.status, killer.error_class, killer.result["worker_deaths"]))
