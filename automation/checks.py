@@ -77,6 +77,7 @@ def _numbers() -> Iterator[CheckMessage]:
         ("BECKON_WORKER_DEATH_BUDGET", settings.WORKER_DEATH_BUDGET, 1, 100),
         ("BECKON_PENDING_LIMIT", settings.PENDING_LIMIT, 1, 10**12),
         ("BECKON_SWEEP_SECONDS", settings.SWEEP_SECONDS, 1, 3600),
+        ("BECKON_STALL_SECONDS", settings.STALL_SECONDS, 1, 86_400),
     )
     for name, value, low, high in bounds:
         if not low <= value <= high:
