@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 
 from automation.privacy.holdings import HOLDINGS, NOT_PERSONAL, Treatment
@@ -59,3 +62,10 @@ def test_no_declaration_is_left_over() -> None:
 def test_every_declaration_says_why() -> None:
     assert all(holding.why.endswith(".") for holding in HOLDINGS)
     assert all(why.endswith(".") for why in NOT_PERSONAL.values())
+
+
+def test_the_documentation_lists_every_table() -> None:
+    """R-052: in the same words."""
+    page = (settings.BASE_DIR / "docs" / "how-to" / "erase-and-export.md").read_text()
+    shown = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", page, re.MULTILINE)
+    assert shown == sorted((holding.table, holding.treatment.value, holding.why) for holding in HOLDINGS)
