@@ -19,7 +19,8 @@ RUN python -m compileall -q . && SECRET_KEY=only-for-collecting-static-files pyt
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["gunicorn", "config.wsgi", "--bind=0.0.0.0:8000", "--worker-class=gthread", "--workers=2", "--threads=8", \
+CMD ["gunicorn", "config.wsgi", "--bind=0.0.0.0:8000", "--worker-class=config.web_worker.PatientWorker", \
+     "--logger-class=config.web_worker.RedactedLogger", "--workers=2", "--threads=8", \
      "--keep-alive=5", "--graceful-timeout=20", "--worker-tmp-dir=/tmp", "--no-control-socket"]
 
 # Only for the profile `flower` of docker-compose.yml.
