@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import cache
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from automation import queues
 from automation.engine.types import Priority
-from automation.pipeline import deliver, due, process
+from automation.pipeline import deliver, due, process, sweep
 
 CLAIM = {Priority.CRITICAL: 50, Priority.HIGH: 250, Priority.MEDIUM: 500, Priority.LOW: 2000}
 DELIVERIES_AT_ONCE = 20
@@ -31,12 +31,13 @@ def never() -> bool:
 
 
 _parent: int | None = None
+_is_fresh = False  # One of a pool that has not looked yet what became of the process before it.
 
 
 def serve_under(parent: int) -> None:
     """This process is one of a pool: from now on its name tells whose."""
-    global _parent
-    _parent = parent
+    global _parent, _is_fresh
+    _parent, _is_fresh = parent, True
 
 
 def worker_name() -> str:
@@ -101,7 +102,16 @@ def deliveries(lane: str, *, is_ending: Callable[[], bool] = never) -> bool:
 
 
 def _work(step: Callable[[int], bool], is_ending: Callable[[], bool]) -> bool:
-    """Call `step` until it finds nothing (False) or the time is up (True: work may be left)."""
+    """Call `step` until it finds nothing (False) or the time is up (True: work may be left).
+
+    A process that takes the place of one that was killed counts that death first: or the event that killed the one
+    would kill every next one, until the next sweep (R-020).
+    """
+    global _is_fresh
+    if _is_fresh:
+        with transaction.atomic():
+            sweep.count_deaths()
+        _is_fresh = False
     ends_at = time.monotonic() + settings.DRAIN_SECONDS
     turn = 0
     while step(turn):

@@ -27,7 +27,7 @@ def sweep() -> bool:
         if not cursor.fetchone()[0]:
             return False
     try:
-        for step in (_ring, _rescue, _count_deaths, trigger_health.pause_broken):
+        for step in (_ring, _rescue, count_deaths, trigger_health.pause_broken):
             try:
                 with transaction.atomic():
                     step()
@@ -66,11 +66,13 @@ def _lanes(query: str) -> list[str]:
         return [Priority(lane).lane for (lane,) in cursor.fetchall()]
 
 
-def _count_deaths() -> None:
+def count_deaths() -> None:
     """Workers whose database session ended in the middle of a batch: each of its events takes a blame.
 
     An event blamed WORKER_DEATH_BUDGET times goes to quarantine. The batch itself was rolled back. When
-    PostgreSQL itself was restarted, every session ended, and no worker is to blame.
+    PostgreSQL itself was restarted, every session ended, and no worker is to blame. Several deaths of one event
+    between two counts are one blame: workers that are killed from outside may all have had it in their batches.
+    Needs a transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -127,10 +127,11 @@ def test_a_call_that_kills_its_process_is_given_up_within_seconds(start: Start) 
 
 
 def test_an_event_that_kills_its_process_is_quarantined_after_two(start: Start) -> None:
-    """R-020, T2: the others of its batch are decided by then."""
+    """R-020, T2: two processes and no more, also when nobody sweeps meanwhile."""
     send(incoming())
-    worker = start(BECKON_FAULT="after_claim:kill")
+    worker = start(BECKON_FAULT="after_claim:kill", BECKON_SWEEP_SECONDS="60")
     worker.until(lambda: not QueuedEvent.objects.exists(), 30)
+    assert worker.said().count("exited with 'signal 9") == 2
     from automation.models import QuarantinedEvent
 
     held = QuarantinedEvent.objects.get()
