@@ -59,7 +59,7 @@ class Command(BaseCommand):
         grouped = held.values("error_class").annotate(
             events=Count("pk"), first=Min("created_at"), last=Max("created_at"), example=Max("event_id")
         )
-        return list(grouped.order_by("-events"))
+        return [dict(group) for group in grouped.order_by("-events")]
 
     def _show(self, held: QuerySet[QuarantinedEvent]) -> None:
         groups = self._groups(held)
