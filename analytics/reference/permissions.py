@@ -17,7 +17,6 @@ _LEVELS = {
     "machine": "this machine, or whoever holds the metrics token",
     "link": "whoever holds the signed link",
     "key in address": "whoever holds the key that the address names",
-    "signature": "whoever signs with the shared secret",
 }
 
 
@@ -83,12 +82,13 @@ def _addresses(page: Page) -> None:
         _row(["---"] * 4),
     )
     for cells in table()["addresses"].values():
-        for method in ("GET", "HEAD", "POST", "OPTIONS"):
+        methods: dict[str, list[str]] = {}
+        for method in ("GET", "HEAD", "POST"):
             if method in cells:
-                level = cells[method]
-                page.add(
-                    _row([f"`{cells['shown']}`", method, cells["what"], _LEVELS.get(level, f"`{level}`")])
-                )
+                methods.setdefault(cells[method], []).append(method)
+        for level, names in methods.items():
+            who = _LEVELS.get(level, f"`{level}`")
+            page.add(_row([f"`{cells['shown']}`", ", ".join(names), cells["what"], who]))
 
 
 def _who(roles: list[str]) -> str:

@@ -19,6 +19,16 @@ QUIET = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whitenoise warns when collectstatic has not run; here it need not have."""
+    from django.conf import settings
+
+    before, settings.STATIC_ROOT = settings.STATIC_ROOT, tmp_path_factory.mktemp("static")
+    yield
+    settings.STATIC_ROOT = before
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Debian's Chromium, without a window."""

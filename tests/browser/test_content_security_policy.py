@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
@@ -35,7 +36,7 @@ class Visit:
 
     def open(self, path: str, name: str = "") -> int:
         """Go there, scroll through, and return the status."""
-        answer = self.page.goto(self.base + path, wait_until="networkidle")
+        answer = self.page.goto(self.base + path, wait_until="load")
         if SHOTS and name:
             self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
         return int(answer.status)
@@ -46,12 +47,11 @@ class Visit:
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", password)
         self.page.click("input[type=submit]")
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
 
 
 @pytest.fixture
-def visit(browser: Any, live_server: Any, settings: Any, tmp_path: Path) -> Iterator[Visit]:
-    settings.STATIC_ROOT = tmp_path
+def visit(browser: Any, live_server: Any) -> Iterator[Visit]:
     get_user_model().objects.create_superuser("root", password=PASSWORD)
     found = Visit(browser, live_server.url)
     yield found
@@ -69,9 +69,10 @@ def test_pages_of_the_admin(visit: Visit, records: dict[str, Any]) -> None:
     """R-050: start page, each list, each form that adds, each record, and the pages between two persons."""
     visit.log_in("root", PASSWORD)
     assert visit.open(reverse("admin:index"), "index") == 200
-    for label, row in records.items():
+    for label in (model._meta.label for model in admin.site._registry):
+        row = records[label]
         name = label.lower().replace(".", "_")
-        for page, args in (("changelist", []), ("change", [row.pk]), ("history", [row.pk])):
+        for page, args in (("changelist", []), ("change", [row.pk])):
             assert visit.open(reverse(f"admin:{name}_{page}", args=args), f"{name}_{page}") == 200, (
                 label,
                 page,
