@@ -11,6 +11,7 @@ from automation import queues
 from automation.engine.types import Priority
 from automation.faults import fault
 from automation.pipeline import deliver, lookout, quarantine, tally, trigger_health
+from profiles import services
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +89,13 @@ def count_deaths() -> None:
                 [blamed],
             )
             cursor.execute(
-                "SELECT event_id FROM automation_queuedevent WHERE event_id = ANY(%s) AND worker_deaths >= %s",
+                "SELECT event_id, profile_id FROM automation_queuedevent"
+                " WHERE event_id = ANY(%s) AND worker_deaths >= %s",
                 [blamed, settings.WORKER_DEATH_BUDGET],
             )
-            for (event_id,) in cursor.fetchall():
+            held = cursor.fetchall()
+            services.lock(profile_id for _, profile_id in held)  # All at once and in order.
+            for event_id, _ in held:
                 quarantine.hold(
                     event_id, "WorkerLost", "The worker was killed each time it tried this event."
                 )
