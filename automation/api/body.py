@@ -14,6 +14,7 @@ from automation.api.problems import ProblemError
 RATIO = 100
 _STEP = 65_536
 _GZIP = 16 + zlib.MAX_WBITS
+_BROKEN_OFF = Fault("", "The body broke off.", "Send all of it, as long as its headers say.")
 _TOO_LARGE = f"A body may have {BODY_BYTES} bytes."
 
 
@@ -71,12 +72,18 @@ def _raw(request: Request) -> bytes:
     if declared.isdigit():
         if int(declared) > BODY_BYTES:
             raise ProblemError("too-large", _TOO_LARGE)
-        return bytes(request._request.read(BODY_BYTES + 1))  # Never more than was declared.
+        body = bytes(request._request.read(BODY_BYTES + 1))  # Never more than was declared.
+        if len(body) < int(declared):
+            raise RejectedError([_BROKEN_OFF])
+        return body
     if "chunked" not in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
         return b""
     if not request.META.get("wsgi.input_terminated"):
         raise ProblemError("length-required", "This server needs Content-Length.")
-    body = bytes(request.META["wsgi.input"].read(BODY_BYTES + 1))
+    try:
+        body = bytes(request.META["wsgi.input"].read(BODY_BYTES + 1))
+    except OSError:  # The server's own errors about chunks are of this kind.
+        raise RejectedError([_BROKEN_OFF]) from None
     if len(body) > BODY_BYTES:
         raise ProblemError("too-large", _TOO_LARGE)
     return body

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from automation.api import names
 from automation.api.faults import Fault, RejectedError, nearest, pointer
-from automation.api.limits import NUMBER, breaches, loaded
+from automation.api.limits import NUMBER, breaches, loaded, too_long
 
 LONGEST_MESSAGE_ID = 128
 LONGEST_ID = 200
@@ -76,8 +76,10 @@ def explain(raw: bytes, fields: Mapping[str, Field], *, is_strict: bool) -> None
 
     `is_strict` refuses fields that are not in the table.
     """
+    if fault := too_long(raw):
+        raise RejectedError([fault])  # Before anything is built from it.
     value = loaded(raw)
-    faults = breaches(value, size=len(raw))
+    faults = breaches(value)
     if not isinstance(value, dict):
         faults = [Fault("", "An event is an object.", 'Send {"customer_id": …, "event_type": …}.')]
     else:

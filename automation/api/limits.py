@@ -88,12 +88,16 @@ def too_deep(where: str) -> Fault:
     return Fault(where, f"Objects and arrays may be nested {DEPTH} levels deep.", "Send a flatter event.")
 
 
-def breaches(value: Any, *, size: int) -> list[Fault]:
-    """Every limit that the event `value` of `size` bytes breaks; at most FAULTS_SHOWN of them."""
-    if size > EVENT_BYTES:
-        return [
-            Fault("", f"An event may have {EVENT_BYTES} bytes; this one has {size}.", "Send less with it.")
-        ]
+def too_long(raw: bytes) -> Fault | None:
+    """What is wrong with the length of an event, if anything is."""
+    if len(raw) <= EVENT_BYTES:
+        return None
+    message = f"An event may have {EVENT_BYTES} bytes; this one has {len(raw)}."
+    return Fault("", message, "Send less with it.")
+
+
+def breaches(value: Any) -> list[Fault]:
+    """Every limit inside the event `value` that is broken; at most FAULTS_SHOWN of them."""
     found = []
     for fault in _walk(value, "", 1):
         found.append(fault)

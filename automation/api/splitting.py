@@ -11,6 +11,7 @@ from automation.api.faults import Fault, RejectedError, nearest, pointer
 from automation.api.limits import BATCH_EVENTS, UNDECODABLE, loaded, splittable
 
 Envelope = TypeVar("Envelope", bound=msgspec.Struct)
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def split(
@@ -25,6 +26,8 @@ def split(
         envelope = decoder.decode(body)
         return envelope, _pieces(getattr(envelope, key), key)
     except UNDECODABLE:
+        if _is_without(body, key):
+            return None
         value = loaded(body)
     if not isinstance(value, dict):
         hint = f'Send an object, or {{"{key}": […]}} with up to {BATCH_EVENTS} events.'
@@ -32,6 +35,14 @@ def split(
     if key not in value:
         return None
     return _hard_split(body, key, decoder, value, is_strict)
+
+
+def _is_without(body: bytes, key: str) -> bool:
+    """Whether `body` is an object without `key`, seen without building what is in it: that may be much."""
+    try:
+        return key not in _NAMES.decode(body)
+    except UNDECODABLE:
+        return False
 
 
 def _pieces(raws: Sequence[msgspec.Raw], key: str) -> list[bytes]:
