@@ -126,22 +126,27 @@ _ERASED = (
 )
 
 
+_CREATE = Prepared(
+    "create_profiles",
+    ("text[]",) * 5,
+    "WITH wanted AS MATERIALIZED ("
+    "  SELECT kind, value, nextval(pg_get_serial_sequence('profiles_profile', 'id')) AS id"
+    "  FROM unnest($1, $2) AS n(kind, value)"
+    f"  WHERE (kind, value) NOT IN ({_ERASED % ('$3', '$4', '$5')})"
+    "), claimed AS ("
+    "  INSERT INTO profiles_identity (kind, value, profile_id)"
+    "  SELECT kind, value, id FROM wanted ORDER BY kind, value"
+    "  ON CONFLICT DO NOTHING RETURNING kind, value, profile_id"
+    ") INSERT INTO profiles_profile (id, customer_id)"
+    "  SELECT profile_id, CASE kind WHEN 'customer' THEN value END FROM claimed",
+)
+
+
 def _create(names: Sequence[Name]) -> None:
     """Make a profile for each name; one that somebody else just took is left to them, one of the erased is not made."""
+    kinds, values = (list(column) for column in zip(*names, strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH wanted AS MATERIALIZED ("
-            "  SELECT kind, value, nextval(pg_get_serial_sequence('profiles_profile', 'id')) AS id"
-            "  FROM unnest(%s::text[], %s::text[]) AS n(kind, value)"
-            f"  WHERE (kind, value) NOT IN ({_ERASED})"
-            "), claimed AS ("
-            "  INSERT INTO profiles_identity (kind, value, profile_id)"
-            "  SELECT kind, value, id FROM wanted ORDER BY kind, value"
-            "  ON CONFLICT DO NOTHING RETURNING kind, value, profile_id"
-            ") INSERT INTO profiles_profile (id, customer_id)"
-            "  SELECT profile_id, CASE kind WHEN 'customer' THEN value END FROM claimed",
-            [[kind for kind, _ in names], [value for _, value in names], *tombstones.flattened(names)],
-        )
+        _CREATE.execute(cursor, [kinds, values, *tombstones.flattened(names)])
 
 
 def _tie(subject: Subject, join: Join) -> dict[Name, int]:

@@ -25,13 +25,13 @@ def digest(kind: str, value: str) -> str:
 
 def digests(kind: str, value: str) -> list[str]:
     """Every hash under which the value may be stored: of the present key and of each former one."""
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return [_digest(_key(secret), kind, value) for secret in keys]
+    return [_digest(key, kind, value) for key in _keys()]
 
 
 def flattened(names: Iterable[tuple[str, str]]) -> tuple[list[str], list[str], list[str]]:
     """Three columns for unnest: kind, value, and one possible hash of them."""
-    rows = [(kind, value, found) for kind, value in names for found in digests(kind, value)]
+    keys = _keys()
+    rows = [(kind, value, _digest(key, kind, value)) for kind, value in names for key in keys]
     kinds, values, found = zip(*rows, strict=True) if rows else ((), (), ())
     return list(kinds), list(values), list(found)
 
@@ -39,6 +39,10 @@ def flattened(names: Iterable[tuple[str, str]]) -> tuple[list[str], list[str], l
 def _digest(key: bytes, kind: str, value: str) -> str:
     # No value holds a NUL: PostgreSQL would refuse it.
     return hmac.digest(key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def _keys() -> list[bytes]:
+    return [_key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
 @lru_cache(maxsize=8)
