@@ -14,7 +14,7 @@ from automation.api.base import ApiView, json, key_of_request
 from automation.api.body import body_of
 from automation.api.documents_feedback import FEEDBACK_POST
 from automation.api.faults import Fault, RejectedError
-from automation.api.limits import breaches, loaded
+from automation.api.limits import breaches, loaded, too_long
 from automation.api.problems import ProblemError
 from automation.audit.entries import record
 from automation.models import Delivery
@@ -38,7 +38,10 @@ class FeedbackView(ApiView):
         """200 with the status it has now, also when the same was said before; 409 when it is known otherwise."""
         outcome, detail = said(body_of(request))
         key = key_of_request(request)
-        delivery = UUID(delivery_id)
+        try:
+            delivery = UUID(delivery_id)
+        except ValueError:
+            raise NotFound from None
         with transaction.atomic():
             if outcome == ARRIVED:
                 is_changed = settle.arrived(delivery, evidence="feedback")
@@ -63,8 +66,10 @@ class FeedbackView(ApiView):
 
 def said(raw: bytes) -> tuple[str, str]:
     """Outcome and detail of a body; RejectedError with everything that is wrong with it."""
+    if fault := too_long(raw):
+        raise RejectedError([fault])  # Before anything is built from it.
     value = loaded(raw)
-    faults = breaches(value, size=len(raw))
+    faults = breaches(value)
     if not isinstance(value, dict):
         raise RejectedError([*faults, Fault("", "Feedback is an object.", _HINT)])
     faults += [

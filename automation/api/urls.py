@@ -20,7 +20,7 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^api/v1/privacy/export/?$", ExportView.as_view(), name="privacy-export"),
     re_path(r"^api/v1/privacy/erase/?$", EraseView.as_view(), name="privacy-erase"),
     re_path(
-        r"^api/v1/deliveries/(?P<delivery_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/feedback/?$",
+        r"^api/v1/deliveries/(?P<delivery_id>[0-9a-f-]{36})/feedback/?$",
         FeedbackView.as_view(),
         name="delivery-feedback",
     ),

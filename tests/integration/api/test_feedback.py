@@ -106,6 +106,7 @@ def test_an_unknown_delivery_is_not_found_and_events_keys_may_not_ask(adapter: S
     """R-036, R-037: a key that stands in a shop's pages settles nothing."""
     assert adapter.post({"outcome": "arrived"}, path_of(uuid7())).status_code == 404
     assert adapter.post({"outcome": "arrived"}, "/api/v1/deliveries/7/feedback/").status_code == 404
+    assert adapter.post({"outcome": "arrived"}, path_of("-" * 36)).status_code == 404
     row = uncertain()
     assert shop.post({"outcome": "arrived"}, path_of(row.pk)).status_code == 403
     assert shop.post({"outcome": "arrived"}, path_of(row.pk), HTTP_AUTHORIZATION="").status_code == 401
