@@ -1,6 +1,6 @@
 """`make chaos`: run the whole matrix, print one table, exit 1 on any breach.
 
-`python -m tests.chaos [--json] [--with-baseline] [--quick] [-k EXPRESSION]`
+`python -m tests.chaos [--json | --markdown] [--with-baseline] [--quick] [-k EXPRESSION]`
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; the exit code."""
     parser = argparse.ArgumentParser(prog="make chaos ARGS=…", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--markdown", action="store_true", help="print the table for the documentation")
     parser.add_argument("--with-baseline", action="store_true", help="the same faults against plain Celery")
     parser.add_argument("--quick", action="store_true", help="the sizes of make test")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="only matching tests, as pytest's -k")
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         document = {"ok": is_good, "seconds": seconds, "processors": os.cpu_count(), "lines": lines}
         sys.stdout.write(json.dumps(document, indent=1) + "\n")
+    elif options.markdown:
+        write(lines)
     else:
         show(lines, seconds, is_good)
     return 0 if is_good else 1
@@ -61,6 +64,16 @@ def run(file: Path, options: argparse.Namespace) -> int:
     if options.k:
         command += ["-k", options.k]
     return subprocess.run(command, cwd=ROOT, env=env, stdout=sys.stderr, check=False).returncode
+
+
+def write(lines: Sequence[dict[str, Any]]) -> None:
+    """The table as Markdown."""
+    sys.stdout.write(f"| {' | '.join(('system', *COLUMNS))} |\n{'|---' * (len(COLUMNS) + 1)}|\n")
+    for line in lines:
+        what = "<br>".join([line["what"], *(f"{name} {value}" for name, value in line["figures"].items())])
+        numbers = ["–" if line[c] is None else f"{line[c]:,}" for c in COLUMNS[2:-1]]
+        cells = [line["system"], line["test"], what, *numbers, line["verdict"]]
+        sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
 
 def show(lines: Sequence[dict[str, Any]], seconds: float, is_good: bool) -> None:
