@@ -12,7 +12,7 @@ from automation.api.base import ApiView, json, key_of_request
 from automation.api.body import body_of
 from automation.api.documents_privacy import ERASE_POST, EXPORT_POST
 from automation.api.faults import Fault, RejectedError
-from automation.api.limits import breaches, loaded
+from automation.api.limits import breaches, loaded, too_long
 from automation.models.keys import WriteKey
 from automation.privacy import AmbiguousError, Who, erase
 from automation.privacy.export import exported
@@ -66,8 +66,10 @@ class EraseView(ApiView):
 
 def who_of(raw: bytes) -> Who:
     """Whom a body names; RejectedError with everything that is wrong with it."""
+    if fault := too_long(raw):
+        raise RejectedError([fault])  # Before anything is built from it.
     value = loaded(raw)
-    faults = breaches(value, size=len(raw))
+    faults = breaches(value)
     if not isinstance(value, dict):
         raise RejectedError([*faults, Fault("", "A person is named by an object.", _HINT)])
     faults += [
