@@ -126,14 +126,15 @@ class Scene:
     # Looking at it.
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of its database; waits while PostgreSQL is coming back."""
+        """Rows of its database; `values` in order, or one mapping. Waits while PostgreSQL is coming back."""
         deadline = time.monotonic() + 30
         while True:
             try:
                 connection = psycopg2.connect(self.database_url, connect_timeout=3)
                 try:
                     with connection, connection.cursor() as cursor:
-                        cursor.execute(query, values or None)
+                        named = len(values) == 1 and isinstance(values[0], Mapping)
+                        cursor.execute(query, values[0] if named else values or None)
                         return cursor.fetchall()
                 finally:
                     connection.close()
