@@ -234,7 +234,16 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
         "Message ids are chosen by the sender; an event that is sent again meets the tombstone instead.",
     ),
     Holding(
-        "automation_event", _MINE, Treatment.DELETED, "What they did; counts of events are kept elsewhere."
+        "automation_event",
+        _MINE,
+        Treatment.DELETED,
+        "What they did; counts of events are kept elsewhere.",
+        # With the key of an event that was stored after the statement before: this one sees both or neither.
+        erase=(
+            f"WITH gone AS (DELETE FROM automation_event WHERE {_MINE} RETURNING id, message_id), keys AS ("
+            f" DELETE FROM automation_messagekey WHERE {KEYS_OF.format(events='SELECT * FROM gone')})"
+            " SELECT FROM gone"
+        ),
     ),
     Holding(
         "profiles_profile",

@@ -15,6 +15,7 @@ from automation.engine.types import Priority
 from automation.models import Delivery, Event, MessageKey, QuarantinedEvent, QueuedEvent, Task
 from automation.pipeline import batch, endings, ingest, process, quarantine
 from automation.privacy import Receipt, Who, erase, tombstone
+from automation.privacy.holdings import HOLDINGS
 from profiles import services
 from profiles.models import Identity, Profile
 from tests.factories import EMAIL, decide_all, incoming, make_trigger, send
@@ -137,6 +138,21 @@ def test_an_anonymous_profile_is_not_claimed_for_somebody_while_it_is_erased() -
     assert services._claim(profile.pk, "alan") is False
     services._add(("anonymous", "another"), profile.pk)
     assert not Identity.objects.exists()
+
+
+@pytest.mark.parametrize("table", [holding.table for holding in HOLDINGS])
+def test_an_event_that_is_stored_between_two_steps_leaves_nothing(table: str) -> None:
+    """R-052: ingestion waits for no lock of the erasure, and each step sees what was stored before it."""
+    send(*introduced())
+    decide_all()
+
+    def store(following: str) -> None:
+        if following == table:
+            elsewhere(lambda: send(cart(message_id=""))).join()
+
+    erase(Who(customer_id=CUSTOMER), by="test", now=NOW, progress=store)
+    decide_all()
+    assert (Event.objects.count(), MessageKey.objects.count(), QueuedEvent.objects.count()) == (0, 0, 0)
 
 
 def test_samples_that_were_taken_during_the_erasure_are_taken_anew(monkeypatch: pytest.MonkeyPatch) -> None:
