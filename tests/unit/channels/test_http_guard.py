@@ -24,6 +24,7 @@ from automation.channels.http_guard import (
 PORTS = [80, 443]
 NAMES: dict[str, list[str]] = {
     "public.test": ["93.184.216.34"],
+    "public.test.": ["93.184.216.34"],
     "public6.test": ["2606:2800:220:1:248:1893:25c8:1946"],
     "both.test": ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"],
     "private.test": ["10.0.0.5"],
@@ -151,6 +152,17 @@ HOSTILE = [
     "http://public.test\r\nHost: evil/",
     "http://1.2.3.4.5/",
     "http://999.1.1.1/",
+    "http://0x7f.1/",
+    "http://0300.0250.1.1/",
+    "http://127.0.0.1%2f@public.test:22/",
+    "http://[::ffff:0:127.0.0.1]/",
+    "http://[2002:a9fe:a9fe::]/",
+    "http://[2001:0:0:0:0:0:0:1]/",
+    "http://mixed.test:443/",
+    "https://metadata.test/computeMetadata/v1/",
+    "dict://public.test:6379/",
+    "ldap://public.test/",
+    "http://public.test:-1/",
     "http://[::1/",
     "",
 ]
@@ -167,6 +179,14 @@ GOOD = [
     "https://8.8.8.8/dns",
     "http://[::ffff:93.184.216.34]/",
     "https://public.test/http://127.0.0.1/",
+    "https://public.test",
+    "https://public.test?next=http://10.0.0.1/",
+    "https://both.test:443/a?b=c",
+    "http://public.test/%7Euser/ü",
+    "http://1.1.1.1:80/",
+    "https://public.test/a//b/../c",
+    "http://public.test./",
+    "https://[2606:2800:220:1:248:1893:25c8:1946]:443/x",
 ]
 
 
@@ -176,7 +196,7 @@ def call(url: str) -> None:
 
 @pytest.mark.parametrize("url", HOSTILE)
 def test_a_hostile_url_connects_to_nothing(url: str, connections: list[tuple[str, int]]) -> None:
-    """R-040, H-061, S-151: refused, before a single connection."""
+    """T12, R-040, H-061, S-151: refused, before a single connection."""
     with pytest.raises((ForbiddenUrlError, UnresolvableError)):
         call(url)
     assert connections == []
@@ -184,7 +204,7 @@ def test_a_hostile_url_connects_to_nothing(url: str, connections: list[tuple[str
 
 @pytest.mark.parametrize("url", GOOD)
 def test_a_good_url_is_connected_to(url: str, connections: list[tuple[str, int]]) -> None:
-    """R-040: no false blocks; the connection goes to a checked address, not to a name."""
+    """T12, R-040: no false blocks; the connection goes to a checked address, not to a name."""
     with pytest.raises(httpx.ConnectError, match="not in a test"):
         call(url)
     assert connections
@@ -195,7 +215,7 @@ def test_a_good_url_is_connected_to(url: str, connections: list[tuple[str, int]]
 def test_a_name_that_changes_its_mind_gains_nothing(
     monkeypatch: pytest.MonkeyPatch, resolver: list[str], connections: list[tuple[str, int]]
 ) -> None:
-    """R-040: DNS rebinding; the name is resolved once, and that answer is both checked and connected to."""
+    """T12, R-040: DNS rebinding; the name is resolved once, and that answer is both checked and connected to."""
     answers = iter([["93.184.216.34"], ["127.0.0.1"], ["127.0.0.1"]])
 
     def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:

@@ -136,7 +136,7 @@ def test_later_events_are_not_the_past() -> None:
 
 
 def test_hundred_thousand_events_take_a_bounded_time() -> None:
-    """S-127, H-038, H-040: linear, whatever the steps; R-045 allows 100 ms."""
+    """T18, S-127, H-038, H-040: linear, whatever the steps; R-045 allows 100 ms."""
     one = event("a", NOON - timedelta(hours=1), {"n": 1})
     seen = facts("a", {"n": 1})
     history: list[Event] = [one] * 100_000
