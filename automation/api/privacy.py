@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from automation.api.base import ApiView, json, key_of_request
 from automation.api.body import body_of
 from automation.api.documents_privacy import ERASE_POST, EXPORT_POST
-from automation.api.faults import Fault, RejectedError
+from automation.api.faults import Fault, RejectedError, pointer
 from automation.api.limits import breaches, loaded, too_long
 from automation.models.keys import WriteKey
 from automation.privacy import AmbiguousError, Who, erase
@@ -73,7 +73,7 @@ def who_of(raw: bytes) -> Who:
     if not isinstance(value, dict):
         raise RejectedError([*faults, Fault("", "A person is named by an object.", _HINT)])
     faults += [
-        Fault(f"/{name}", "This field is not known here.", _HINT) for name in value if name not in FIELDS
+        Fault(pointer(name), "This field is not known here.", _HINT) for name in value if name not in FIELDS
     ]
     given: dict[str, Any] = {name: value[name] for name in FIELDS if value.get(name) is not None}
     for name, said in given.items():

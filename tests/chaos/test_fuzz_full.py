@@ -310,8 +310,8 @@ def test_no_request_brings_the_server_down(make_scene: SceneMaker, report: Repor
     figures = run_fuzz(
         scene,
         pick(quick=2_000, full=20_000),
-        per_operation=pick(quick=10, full=100),
-        examples=pick(quick=300, full=3_000),
+        per_operation=pick(quick=10, full=60),
+        examples=pick(quick=300, full=2_000),
     )
     report.faults = figures["requests"]
     report.figures = {

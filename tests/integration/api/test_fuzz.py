@@ -152,17 +152,19 @@ schema = schemathesis.openapi.from_dict(json.loads(openapi_bytes()))
 
 @schema.parametrize()
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_openapi_document_describes_the_server(case: schemathesis.Case, shop_once: Shop) -> None:
+def test_the_openapi_document_describes_the_server(
+    case: schemathesis.Case, shop_once: Shop, new_key: Any
+) -> None:
     """T16, R-056: requests made from the document, right and wrong ones; answers as the document says."""
     headers = {f"HTTP_{name.upper().replace('-', '_')}": str(value) for name, value in case.headers.items()}
-    headers["HTTP_AUTHORIZATION"] = f"Bearer {shop_once.token}"
+    headers["HTTP_AUTHORIZATION"] = f"Bearer {new_key(scopes=('admin',))[1]}"
     body = b"" if case.body is NOT_SET else case.body
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = shop_once.client.generic(
         case.method, case.formatted_path, raw, content_type="application/json", **headers
     )
     if case.method.lower() != case.operation.method.lower():  # It also tries methods that are not described.
-        assert answer.status_code in (204, 404, 405)
+        assert answer.status_code in (200, 404, 405)
         return
     answers = case.operation.definition.raw["responses"]
     assert str(answer.status_code) in answers or answer.status_code == 404

@@ -148,6 +148,16 @@ def test_every_type_of_problem_has_a_section_in_the_docs(client: Client, kind: s
     assert f'id="{kind}"' in client.get("/api/docs/").content.decode()
 
 
+@pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "x" * 5_000, "a/b~c"])
+def test_a_name_that_cannot_be_written_is_shown_another_way(client: Client, new_key: Any, name: str) -> None:
+    """R-056, R-005: half a surrogate pair in a field's name must not break the answer that complains of it."""
+    admin = Shop(new_key(scopes=("admin",))[1], "shop", client)
+    for path in ("/api/v1/privacy/export/", "/api/v1/privacy/erase/", EVENTS, "/v1/track"):
+        answer = admin.post(f'{{"{name}":1,"customer_id":"a"}}'.encode(), path)
+        assert answer.status_code == 400
+        assert len(answer.content) < 2_000
+
+
 # --- Back-pressure
 
 
