@@ -77,6 +77,11 @@ def _numbers() -> Iterator[CheckMessage]:
         ("BECKON_WORKER_DEATH_BUDGET", settings.WORKER_DEATH_BUDGET, 1, 100),
         ("BECKON_PENDING_LIMIT", settings.PENDING_LIMIT, 1, 10**12),
         ("BECKON_SWEEP_SECONDS", settings.SWEEP_SECONDS, 1, 3600),
+        ("BECKON_TRUSTED_PROXIES", settings.TRUSTED_PROXIES, 0, 20),
+        ("BECKON_KEY_RATE", settings.KEY_RATE, 0.001, 10**9),
+        ("BECKON_KEY_BURST", settings.KEY_BURST, 1, 10**9),
+        ("BECKON_IP_RATE", settings.IP_RATE, 0.001, 10**9),
+        ("BECKON_IP_BURST", settings.IP_BURST, 1, 10**9),
         ("BECKON_STALL_SECONDS", settings.STALL_SECONDS, 1, 86_400),
     )
     for name, value, low, high in bounds:
