@@ -235,6 +235,8 @@ class Sender:
             return ""
         promised = self._answers.get((case.template, case.method), {})
         kinds = promised.get(str(answer.status)) or self._fallback.get(str(answer.status))
+        if kinds is None and not case.template:
+            return ""  # Another method at the same address, and one that there is.
         if kinds is None:
             return f"{answer.status} is not in the document"
         kind = (answer.getheader("Content-Type") or "").partition(";")[0]
