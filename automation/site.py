@@ -33,6 +33,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "automation.WriteKey",
             "profiles.AddressSuppression",
             "automation.AuditEntry",
+            "profiles.Erasure",
             "auth.User",
             "auth.Group",
             "django_celery_beat.PeriodicTask",
@@ -51,6 +52,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "automation.TriggerVersion",
             "automation.SendReservation",
             "profiles.Identity",
+            "profiles.Tombstone",
             "automation.Epoch",
             "django_celery_beat.SolarSchedule",
             "django_celery_beat.ClockedSchedule",
@@ -67,6 +69,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 NAMES: dict[str, str] = {
     "profiles.Profile": "Customers",
     "profiles.AddressSuppression": "Suppression list",
+    "profiles.Erasure": "Receipts of erasures",
     "automation.Execution": "Decisions",
     "automation.MissSample": "Events that did not match",
     "automation.WriteKey": "API keys",

@@ -1,5 +1,5 @@
 """Customers, segments and consent in the admin."""
 
-from profiles.admin import consent, customers, segments
+from profiles.admin import consent, customers, erasures, segments
 
-__all__ = ["consent", "customers", "segments"]
+__all__ = ["consent", "customers", "erasures", "segments"]
