@@ -129,7 +129,8 @@ def test_manage_commands_exist_and_take_these_arguments(page: str) -> None:
     """S-010: parsed by the command's own parser."""
     for line in shell_lines(page):
         if "manage.py " in line and "python" in line:
-            name, *arguments = shlex.split(line.partition("manage.py ")[2])
+            typed = re.split(r"\s[<>|]\s", line.partition("manage.py ")[2])[0]  # What follows is the shell's.
+            name, *arguments = shlex.split(typed)
             parse(name, arguments)
     for name in re.findall(r"`(?:python )?manage\.py ([a-z_]+)[^`]*`", pages()[page]):
         assert name in get_commands(), name
