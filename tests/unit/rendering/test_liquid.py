@@ -47,6 +47,55 @@ def test_a_template_cannot_take_much_time_or_memory(source: str) -> None:
     assert time.thread_time() - began < 1.0
 
 
+ITEMS = [{"name": f"n{number}", "price": number, "tags": ["a", "b"]} for number in range(10_000)]
+HOSTILE = {
+    "a huge loop": "{% for i in (1..100000) %}x{% endfor %}",
+    "loops in a loop": "{% for i in (1..200) %}{% for j in (1..200) %}{{ i }}{% endfor %}{% endfor %}",
+    "loops one after another": "{% for i in (1..10000) %}{% endfor %}" * 1000,
+    "a loop over literals": "{% for i in (1..9999) %}" + "{{ '' }}" * 2000 + "{% endfor %}",
+    "a loop over conditions": "{% for i in (1..9999) %}" + "{% if true %}{% endif %}" * 2000 + "{% endfor %}",
+    "a loop over cases": "{% for i in (1..9999) %}"
+    + "{% case 1 %}{% when 2 %}{% endcase %}" * 500
+    + "{% endfor %}",
+    "a loop over assignments": "{% for i in (1..9999) %}" + "{% assign x = 1 %}" * 2000 + "{% endfor %}",
+    "a loop over counters": "{% for i in (1..9999) %}{% increment z %}{% cycle 'a', 'b' %}{% endfor %}",
+    "rows of a table": "{% tablerow i in items cols: 2 %}{{ i.name }}{{ i.price }}{% endtablerow %}",
+    "a text that doubles": "{% assign x = big %}{% for i in (1..100) %}{% assign x = x | append: x %}{% endfor %}",
+    "a text that is replaced": "{% for i in (1..9999) %}{{ big | replace: 'a', 'bb' | size }}{% endfor %}",
+    "a number that grows": "{% assign x = 3 %}{% for i in (1..1000) %}{% assign x = x | times: x %}{% endfor %}",
+    "10,000 elements, one by one": "{% for i in items %}{{ i.name }}: {{ i.price | times: 2 }} {% endfor %}",
+    "10,000 elements, sorted": "{% for i in (1..99) %}{{ items | sort: 'name' | map: 'name' | size }}{% endfor %}",
+    "10,000 elements, sought": "{% for i in (1..9999) %}{{ items | where: 'name', 'n5' | size }}{% endfor %}",
+    "10,000 elements, summed": "{% for i in (1..9999) %}{{ items | sum: 'price' }}{% endfor %}",
+    "10,000 elements, as JSON": "{% for i in (1..9999) %}{{ items | json | size }}{% endfor %}",
+    "10,000 elements, compared": "{% for i in (1..9999) %}{% if items contains i %}x{% endif %}{% endfor %}",
+    "a list as the name of a key": "{{ items | map: items | size }}",
+    "deep nesting": "{% if deep %}" * 19
+    + "{% for i in (1..9999) %}{{ deep.a.a.a }}{% endfor %}"
+    + "{% endif %}" * 19,
+    "deep data": "{% for i in (1..9999) %}{{ deep | json | size }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("is_html", [False, True])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_template_takes_more_than_its_budget(name: str, is_html: bool) -> None:
+    """R-042: 50 ms of processor time, whatever the template and the event's data are; the best of three runs,
+    so that a busy machine does not decide."""
+    deep: dict[str, Any] = {}
+    inside = deep
+    for _ in range(18):
+        inside["a"] = inside = {}
+    template = liquid.compile(HOSTILE[name], is_html=is_html)
+    taken = []
+    for _ in range(3):
+        began = time.thread_time()
+        with pytest.raises(TemplateError):
+            liquid.render(template, {"items": ITEMS, "big": "a" * 20_000, "deep": deep})
+        taken.append(time.thread_time() - began)
+    assert min(taken) <= 0.050
+
+
 @pytest.mark.parametrize(
     "tag", ["{% include 'x' %}", "{% render 'x' %}", "{% extends 'x' %}", "{% import 'x' %}"]
 )
