@@ -16,6 +16,17 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from automation.client_address import client_address, network_of
+
+
+def counted_address(request: HttpRequest) -> str | None:
+    """What wrong passwords are counted against: an IPv4 address, or the first address of the /64 of an IPv6 one.
+
+    A single machine may use every address of its /64, and would have five tries with each.
+    """
+    address = client_address(request)
+    return network_of(address).partition("/")[0] if address else None
+
 
 def respond(request: HttpRequest, original: Any, credentials: dict[str, Any] | None) -> HttpResponse:
     """The lock-out page: 429 with the seconds to wait in Retry-After."""

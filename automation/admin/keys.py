@@ -26,8 +26,13 @@ from automation.rotation import (
     works,
 )
 
+ADMIN = WriteKey.Scope.ADMIN.value
+# What a key of this scope may do for whoever holds it; only who may do all of it hands such a key out.
+ADMIN_NEEDS = ("profiles.export_profile", "profiles.erase_profile", "profiles.view_pii")
+
 
 class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    may_give_admin = False  # Set for each request.
     scopes = forms.MultipleChoiceField(
         choices=WriteKey.Scope.choices,
         initial=[WriteKey.Scope.EVENTS_WRITE],
@@ -38,6 +43,33 @@ class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = WriteKey
         fields = ("name", "source", "scopes", "is_active", "expires_at")
+
+    def clean_scopes(self) -> list[str]:
+        """A key that exports and forgets people is given by those who may do so themselves."""
+        scopes: list[str] = self.cleaned_data["scopes"]
+        if ADMIN in scopes and ADMIN not in (self.instance.scopes or []) and not self.may_give_admin:
+            raise forms.ValidationError(
+                "A key with the scope admin exports and forgets people: only who may do that themselves gives it."
+            )
+        return scopes
+
+    def clean(self) -> dict[str, Any]:
+        """Such a key is revived by them alone, too: switching it off is everybody's."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        is_admins = self.instance.pk is not None and ADMIN in (self.initial.get("scopes") or [])
+        if is_admins and not self.may_give_admin:
+            was, now = self.initial, cleaned
+            if now.get("is_active") and not was.get("is_active"):
+                self.add_error("is_active", "Only who may give the scope admin switches this key on.")
+            if "expires_at" in self.changed_data and _is_longer(was.get("expires_at"), now.get("expires_at")):
+                self.add_error(
+                    "expires_at", "Only who may give the scope admin lets this key work for longer."
+                )
+        return cleaned
+
+
+def _is_longer(before: datetime | None, after: datetime | None) -> bool:
+    return before is not None and (after is None or after > before)
 
 
 class ReplaceForm(forms.Form):
@@ -71,6 +103,13 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         more = ("shown_id", "created_at", "last_used_at", "shown_siblings") if obj else ()
         return ("name", "source", "scopes", "is_active", "expires_at", *more)
 
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[WriteKey]]:
+        made = super().get_form(request, obj, change=change, **kwargs)
+        made.may_give_admin = _may_give_admin(request)  # type: ignore[attr-defined]  # A class of this request's.
+        return made
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # Switched off, a key still explains where old events came from.
 
@@ -83,7 +122,7 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
-        is_offered = key is not None and self._may_replace(request) and works(key, datetime.now(UTC))
+        is_offered = key is not None and self._may_replace(request, key) and works(key, datetime.now(UTC))
         url = reverse("admin:automation_writekey_replace", args=[object_id]) if is_offered else ""
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "replace_url": url}
@@ -96,10 +135,12 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def replace_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
         """Ask how long the old key is to work; then make the new one and show it."""
-        if not self._may_replace(request):
-            raise PermissionDenied
         key = self.get_object(request, str(key_id))
+        if key is not None and not self._may_replace(request, key):
+            raise PermissionDenied
         if key is None:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
             raise Http404("There is no such key.")
         now = datetime.now(UTC)
         form = ReplaceForm(request.POST or None)
@@ -127,8 +168,10 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return TemplateResponse(request, "admin/beckon/key_replace.html", context)
 
-    def _may_replace(self, request: HttpRequest) -> bool:
-        return self.has_add_permission(request) and self.has_change_permission(request)
+    def _may_replace(self, request: HttpRequest, key: WriteKey) -> bool:
+        """Whoever replaces a key sees the secret of the new one."""
+        may_edit = self.has_add_permission(request) and self.has_change_permission(request)
+        return may_edit and (ADMIN not in key.scopes or _may_give_admin(request))
 
     def _shown(
         self, request: HttpRequest, key: WriteKey, token: str, replaced: Replaced | None = None
@@ -161,6 +204,10 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             for other in siblings(key, datetime.now(UTC))
         ]
         return format_html_join(", ", '<a href="{}">{}</a> ({})', others) or "none"
+
+
+def _may_give_admin(request: HttpRequest) -> bool:
+    return request.user.has_perms(ADMIN_NEEDS)
 
 
 def _end(key: WriteKey) -> str:

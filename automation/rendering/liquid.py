@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,13 +23,9 @@ MAX_SOURCE = 256 * 1024  # Characters of one template.
 MAX_OUTPUT = 256 * 1024
 MAX_ITEMS = 20_000  # Of a list that a filter makes.
 MAX_NUMBER = 10**30
-BUDGET_SECONDS = (
-    0.035  # Processor time after which a render is ended; R-042 gives it 50 ms, and one step takes a few.
-)
+BUDGET_SECONDS = 0.035  # Processor time after which a render is ended: of 50 ms, for one step takes a few.
 MAX_UNKNOWN = 20
-_TAKE_LISTS = frozenset(
-    {"concat", "default", "json"}
-)  # Filters for which a list among the arguments has a meaning.
+_TAKE_LISTS = frozenset({"concat", "default", "json"})  # Filters whose arguments may be lists.
 
 _found = threading.local()  # The unknown variables of the render that runs in this thread.
 
@@ -70,13 +66,13 @@ class _Context(RenderContext):
         super().__init__(*args, **kwargs)
 
     @property
-    def disabled_tags(self) -> Collection[str]:
+    def disabled_tags(self) -> list[str]:
         """Every node asks for these before it is rendered, so no node runs without the clock."""
         self._tick()
         return self._disabled
 
     @disabled_tags.setter
-    def disabled_tags(self, tags: Collection[str]) -> None:
+    def disabled_tags(self, tags: list[str]) -> None:
         self._disabled = tags
 
     def get(self, path: list[object], **kwargs: Any) -> object:

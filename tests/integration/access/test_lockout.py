@@ -50,6 +50,22 @@ def test_five_wrong_passwords_close_the_name_for_that_address_alone(ada: User) -
     assert log_in(password=PASSWORD, at="192.0.2.2").status_code == 302
 
 
+def test_addresses_of_one_ipv6_network_are_counted_together(ada: User) -> None:
+    """R-050: one machine has a whole /64; another network goes on."""
+    tries = [log_in(at=f"2001:db8:0:1::{number}").status_code for number in range(1, 6)]
+    assert tries == [200, 200, 200, 200, 429]
+    assert log_in(password=PASSWORD, at="2001:db8:0:1:ffff::1").status_code == 429
+    assert log_in(password=PASSWORD, at="2001:db8:0:2::1").status_code == 302
+    assert AccessLog.objects.get().ip_address == "2001:db8:0:2::"
+
+
+def test_an_ipv4_address_in_ipv6_form_is_the_same_address(ada: User) -> None:
+    """R-050: a server that listens on both names it in either way."""
+    for at in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "::ffff:c000:201"):
+        assert log_in(at=at).status_code == 200
+    assert log_in(at="192.0.2.1").status_code == 429
+
+
 def test_the_page_says_when_to_try_again_and_who_can_help(ada: User) -> None:
     """R-050: 429 with Retry-After; trying on does not push the end away."""
     with time_machine.travel(NOON, tick=False) as clock:
