@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -101,7 +102,7 @@ def test_a_full_disk_refuses_events_and_needs_no_repair(
     # Free room in pages that the tables have already is room: large events use it up.
     statuses: list[int | str] = []
     until = time.monotonic() + 40
-    refused = []
+    refused: list[dict[str, Any]] = []
     while len(refused) < REFUSED:
         assert time.monotonic() < until, statuses
         data = {"note": secrets.token_hex(3900)}

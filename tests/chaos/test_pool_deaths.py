@@ -71,7 +71,7 @@ def test_dying_pool_processes_lose_nothing(make_scene: Callable[..., Scene], rep
         while not found:
             found = scene.pool_of(draw.choice(scene.workers))
         report.faults += _kill_child(draw.choice(found))
-    out_of_memory = scene.said(greedy.program.name).count("SIGKILL")
+    out_of_memory = scene.said(greedy.program.name).count("exited with 'signal 9")
     greedy.kill()
     report.faults += out_of_memory
     scene.wait_until(
