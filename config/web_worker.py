@@ -3,12 +3,16 @@
 A thread that reads from a client waits without an end: sixteen clients that send one byte now and then would
 hold a server of sixteen threads. Here a request that has not arrived after READ_SECONDS arrives no further: the
 reading half of its connection is shut, whoever reads sees the end of the body, and the answer still goes out.
+
+A thread that writes to a client waits in the same way when nobody reads the answer and it is larger than the
+system's buffers. Here a client that takes nothing for WRITE_SECONDS loses its connection; a slow one does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from typing import Any, Final
@@ -19,6 +23,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from config.logging import JsonFormatter
 
 READ_SECONDS: Final = 15.0
+WRITE_SECONDS: Final = (
+    10  # Twice as long at most: the first limit ends a send that took a part of the answer.
+)
 _STEP = 1.0
 
 
@@ -58,7 +65,9 @@ class Patience:
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """Each request has READ_SECONDS to arrive."""
+    """Each request has READ_SECONDS to arrive, and each piece of an answer WRITE_SECONDS to be taken."""
+
+    write_seconds: int = WRITE_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +75,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         sock = conn.sock
+        # The system's own limit of one blocking send; Python's time-out would make reading non-blocking, too.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", self.write_seconds, 0))
         self._patience.begin(sock)
         try:
             return super().handle(conn)

@@ -89,8 +89,10 @@ def _first(who: Who) -> list[int]:
         query = "SELECT profile_id FROM profiles_identity WHERE kind = 'anonymous' AND value = %(value)s"
         return _ids(query, {"value": who.anonymous_id})
     if who.email is not None:
-        query = "SELECT id FROM profiles_profile WHERE email = ANY(%(values)s)"
-        return _ids(query, {"values": [who.email, who.email.lower()]})
+        # Profiles keep an address as it was written, and nobody writes theirs the same way each time. This looks at
+        # every profile: it is asked for seldom, and finding nobody would be taken for an answer.
+        query = "SELECT id FROM profiles_profile WHERE lower(email) = lower(%(value)s)"
+        return _ids(query, {"value": who.email.strip()})
     return _ids("SELECT id FROM profiles_profile WHERE id = %(value)s", {"value": who.profile_id})
 
 

@@ -143,6 +143,22 @@ def test_the_promises_still_hold_and_counts_stay_true() -> None:
     assert audit.verify().ok
 
 
+@pytest.mark.parametrize("asked", ["ann.lee@example.com", "ANN.LEE@EXAMPLE.COM", " Ann.Lee@Example.com "])
+def test_an_address_is_found_however_it_is_written(asked: str) -> None:
+    """R-052: profiles keep it as the shop sent it; “unknown” would be a wrong answer to who asks to be forgotten."""
+    send(*known("a", email="Ann.Lee@Example.com"))
+    decide_all()
+    assert forget(Who(email=asked)).outcome == "erased"
+
+
+def test_one_address_in_two_spellings_has_two_owners() -> None:
+    """R-052: nothing is forgotten of the wrong one."""
+    send(*known("a", email="Ann@example.com"), *known("b", email="ann@example.com"))
+    decide_all()
+    with pytest.raises(AmbiguousError, match="2 customers"):
+        forget(Who(email="ann@example.com"))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "ending"),
     [
