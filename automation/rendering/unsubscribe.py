@@ -8,9 +8,7 @@ from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
 
-_SIGNER = Signer(
-    salt="beckon.unsubscribe", sep="."
-)  # SECRET_KEY_FALLBACKS keep the links of former keys alive.
+_SALT = "beckon.unsubscribe"  # Of this purpose alone.
 
 
 class Subscription(NamedTuple):
@@ -27,13 +25,13 @@ class Subscription(NamedTuple):
 def token(subscription: Subscription) -> str:
     """The part of the link that names the subscription and cannot be forged."""
     parts = list(subscription) if subscription.delivery else list(subscription[:3])
-    return _SIGNER.sign_object(parts, compress=False)
+    return _signer().sign_object(parts, compress=False)
 
 
 def read(text: str) -> Subscription | None:
     """The subscription of a token; None for anything we did not sign."""
     try:
-        profile_id, topic, channel, *rest = _SIGNER.unsign_object(text)
+        profile_id, topic, channel, *rest = _signer().unsign_object(text)
     except (BadSignature, ValueError, TypeError):
         return None
     is_whole = isinstance(profile_id, int) and all(isinstance(part, str) for part in (topic, channel, *rest))
@@ -43,3 +41,8 @@ def read(text: str) -> Subscription | None:
 def link(subscription: Subscription) -> str:
     """The address customers and their mail programs call."""
     return settings.PUBLIC_URL + reverse("unsubscribe", args=[token(subscription)])
+
+
+def _signer() -> Signer:
+    """By the keys of now; SECRET_KEY_FALLBACKS keep the links of former keys alive."""
+    return Signer(salt=_SALT, sep=".")

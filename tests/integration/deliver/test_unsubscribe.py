@@ -142,13 +142,15 @@ def test_a_link_we_did_not_make_leads_nowhere(client: Client, change: Any) -> No
 
 
 def test_a_former_secret_key_keeps_links_alive(client: Client, settings: Any) -> None:
-    """R-047: SECRET_KEY_FALLBACKS."""
+    """R-047: SECRET_KEY_FALLBACKS; links made now are signed with the new key, and a key that is not listed is none."""
     profile = make_profile()
-    url = address(profile)
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = (
-        "another key, long enough to sign with",
-        [settings.SECRET_KEY],
-    )
+    url, former = address(profile), settings.SECRET_KEY
+    settings.SECRET_KEY = "another key, long enough to sign with"
+    assert address(profile) != url
+    assert client.post(url).status_code == 404
+    assert Consent.objects.get().is_granted
+    settings.SECRET_KEY_FALLBACKS = [former]
+    assert client.get(url).status_code == 200
     assert client.post(url).status_code == 200
     assert not Consent.objects.get().is_granted
 

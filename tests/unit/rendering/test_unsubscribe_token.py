@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hmac
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.signing import Signer
+from django.core import signing
+from django.core.signing import BadSignature, Signer, TimestampSigner
+from django.utils.crypto import salted_hmac
 
 from automation.rendering.unsubscribe import Subscription, link, read, token
+from profiles import tombstones
 
 SUBSCRIPTION = Subscription(42, "news", "email")
 
@@ -60,3 +65,51 @@ def test_the_link_stands_on_the_public_address(settings: Any) -> None:
     """R-047: absolute, without a query."""
     settings.PUBLIC_URL = "https://mail.shop.test"
     assert link(SUBSCRIPTION) == f"https://mail.shop.test/unsubscribe/{token(SUBSCRIPTION)}/"
+
+
+PARTS = [42, "news", "email"]
+FOREIGN: dict[str, Callable[[], str]] = {
+    "a signature without a purpose": lambda: Signer(sep=".").sign_object(PARTS),
+    "a click": lambda: Signer(salt="beckon.click", sep=".").sign_object(PARTS),
+    "a session": lambda: Signer(salt="django.contrib.sessions.SessionStore", sep=".").sign_object(PARTS),
+    "a message for staff": lambda: Signer(salt="django.contrib.messages", sep=".").sign_object(PARTS),
+    "a dated signature": lambda: TimestampSigner(salt="beckon.unsubscribe", sep=".").sign_object(PARTS),
+    "signing.dumps": lambda: signing.dumps(PARTS, salt="beckon.unsubscribe"),
+    "the hash of a tombstone": lambda: (
+        f"{token(SUBSCRIPTION).split('.')[0]}.{tombstones.digest('customer', '42')}"
+    ),
+}
+
+
+@pytest.mark.parametrize("purpose", FOREIGN)
+def test_what_was_signed_for_another_purpose_is_no_subscription(purpose: str) -> None:
+    """R-047: the same values under the same key."""
+    assert read(FOREIGN[purpose]()) is None
+
+
+@pytest.mark.parametrize(
+    "open_it",
+    [
+        lambda text: Signer(sep=".").unsign(text),
+        lambda text: Signer(salt="beckon.click", sep=".").unsign(text),
+        lambda text: Signer(salt="django.contrib.messages", sep=".").unsign(text),
+        lambda text: signing.loads(text.replace(".", ":"), salt="django.contrib.messages"),
+    ],
+)
+def test_a_subscription_opens_nothing_else(open_it: Callable[[str], object]) -> None:
+    """R-047: a link that everybody with the mail holds is good for one thing."""
+    with pytest.raises(BadSignature):
+        open_it(token(SUBSCRIPTION))
+
+
+def test_a_hash_of_a_tombstone_is_of_its_kind_and_key_alone(settings: Any) -> None:
+    """R-047, R-052: a name as a customer id, as an anonymous id and as an address have three hashes, none of
+    which is a signature or a plain HMAC under the secret key."""
+    kinds = ("customer", "anonymous", tombstones.ADDRESS)
+    found = {tombstones.digest(kind, "42") for kind in kinds}
+    assert len(found) == 3
+    plain = {
+        hmac.digest(settings.SECRET_KEY.encode(), f"{kind}\0{42}".encode(), "sha256").hex() for kind in kinds
+    }
+    salted = {salted_hmac("beckon.unsubscribe", f"{kind}\0{42}").hexdigest() for kind in kinds}
+    assert not found & (plain | salted)
