@@ -25,7 +25,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 class Command(BaseCommand):
-    help = "Write docs/reference/ for triggers, conditions, actions, reasons, errors, commands and permissions."
+    help = "Write the pages of docs/reference/ that follow from the code."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
