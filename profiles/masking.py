@@ -7,7 +7,7 @@ is masked without anybody thinking of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -78,14 +78,17 @@ def _hidden_inside(value: Any) -> Any:
     return value if value is None or isinstance(value, bool) else _HIDDEN
 
 
-def veil(row: models.Model) -> None:
-    """Mask the loaded values of a row that is shown and not saved, and of the rows loaded with it."""
+def veil(row: models.Model, *, keep: Collection[str] = ()) -> None:
+    """Mask the loaded values of a row that is shown and not saved, and of the rows loaded with it.
+
+    `keep` are the only fields that may be saved; they stay as they are.
+    """
     if row.__dict__.get(_VEILED):
         return
     row.__dict__[_VEILED] = True
     for field in row._meta.concrete_fields:
         value = row.__dict__.get(field.attname)
-        if field.primary_key or not value:
+        if field.primary_key or not value or field.attname in keep:
             continue
         if field.attname in _NAMES and isinstance(row, Profile):
             row.__dict__[field.attname] = f"{str(value)[:1]}…"
@@ -112,12 +115,14 @@ class Discreet:
         return found
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Whoever may save the row gets it as it is; its form leaves out or masks what is personal."""
+        """Whoever may save the row gets what they may save as it is: all of it, or the fields in `editable`."""
         row = super().get_object(request, object_id, from_field)  # type: ignore[misc]
         if row is not None and self._veils(request):
             if not self.has_change_permission(request, row):  # type: ignore[attr-defined]
                 _load_profile(row)
                 veil(row)
+            elif (editable := getattr(self, "editable", None)) is not None:
+                veil(row, keep=editable)
         return row
 
     def get_inline_formsets(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

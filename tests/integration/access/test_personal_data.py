@@ -48,6 +48,31 @@ def test_no_page_shows_them_an_address(sign_in: SignIn, found: Any, group: str, 
                 pytest.fail(f"{url} shows {secret}: …{text[max(0, place - 200) : place + 60]}…")
 
 
+def test_who_may_change_a_customer_and_see_no_address_sees_none(sign_in: SignIn, found: Any) -> None:
+    """R-049: title, name, traits; saving changes what may be changed and leaves the rest as it was."""
+    client, row = sign_in("Analyst"), found["profiles.Profile"]
+    User.objects.get(username="Analyst").user_permissions.add(
+        Permission.objects.get(codename="change_profile")
+    )
+    before = type(row).objects.values().get(pk=row.pk)
+    url = reverse("admin:profiles_profile_change", args=[row.pk])
+    answer = client.get(url)
+    form = answer.context["adminform"].form
+    data = {name: form.initial.get(name) or "" for name in form.fields} | {"time_zone": "Europe/Vienna"}
+    for formset in answer.context["inline_admin_formsets"]:
+        data |= formset.formset.management_form.initial and {
+            f"{formset.formset.prefix}-{name}": value
+            for name, value in formset.formset.management_form.initial.items()
+        }
+    wrong = client.post(url, data | {"time_zone": "Nowhere/Land"})
+    for text in (answer.content.decode(), wrong.content.decode()):
+        assert [secret for secret in samples.SECRETS if secret in text] == []
+    client.post(url, data)
+    after = type(row).objects.values().get(pk=row.pk)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"time_zone"} <= changed <= {"time_zone", "time_zone_source", "updated_at", "preferences"}
+
+
 @pytest.mark.parametrize(
     "label", ["profiles.Profile", "automation.Delivery", "automation.Event", "automation.Task"]
 )
