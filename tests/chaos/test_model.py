@@ -104,6 +104,7 @@ class Life(RuleBasedStateMachine):
     crashes = 0
     erasures = 0
     examples = 0
+    is_clean = True  # False after an example that failed: what it has left must not confuse the next.
     received: list[UUID] = []  # Of the mail server, for all examples.
 
     def __init__(self) -> None:
@@ -112,6 +113,9 @@ class Life(RuleBasedStateMachine):
         self.sent: list[tuple[Sent, Incoming]] = []
         self.names: dict[UUID, tuple[str, str]] = {}
         self.attempts: dict[UUID, int] = {}
+        if not Life.is_clean:
+            clean()
+        Life.is_clean = False
         Life.examples += 1
         number = next(self.numbers)
         self.customers = [f"x{number}-{n}" for n in range(CUSTOMERS)]
@@ -229,11 +233,7 @@ class Life(RuleBasedStateMachine):
         self._change(key, current.above, is_live=not current.is_live)
 
     def _change(self, key: str, above: int, *, is_live: bool) -> None:
-        trigger = Trigger.objects.get(key=key)
-        trigger.conditions = conditions(LISTENS[key], above)
-        trigger.save()
-        publish(trigger, by=None, mode=Mode.LIVE if is_live else Mode.PAUSED)
-        index.forget()  # A web process would take it over within a second.
+        publish_as(key, LISTENS[key], above, is_live=is_live)
         self.model.rules[key].above, self.model.rules[key].is_live = above, is_live
         Life.steps += 1
 
@@ -291,6 +291,27 @@ class Life(RuleBasedStateMachine):
         )
         assert max(mails.values(), default=0) <= 1
         assert all(n == 1 for (key, _), n in (+self.model.effects).items() if key == MAIL)
+        Life.is_clean = True
+
+
+def clean() -> None:
+    """Nothing waits any more, and the triggers are as at first."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM automation_queuedevent")
+        cursor.execute(
+            "UPDATE automation_delivery SET status = 'failed' WHERE status IN ('pending', 'sending')"
+        )
+    for key, name in LISTENS.items():
+        publish_as(key, name, 0, is_live=True)
+
+
+def publish_as(key: str, name: str, above: int, *, is_live: bool) -> None:
+    """Edit and publish, or pause."""
+    trigger = Trigger.objects.get(key=key)
+    trigger.conditions = conditions(name, above)
+    trigger.save()
+    publish(trigger, by=None, mode=Mode.LIVE if is_live else Mode.PAUSED)
+    index.forget()  # A web process would take it over within a second.
 
 
 def conditions(name: str, above: int) -> list[dict[str, Any]]:
@@ -339,6 +360,6 @@ _SETTINGS = settings(
     deadline=None,
     database=None,
     print_blob=False,
-    phases=pick(quick=(Phase.generate,), full=(Phase.generate, Phase.shrink)),
+    phases=(Phase.generate,),  # To shorten what failed would take many minutes.
     suppress_health_check=list(HealthCheck),
 )
