@@ -16,6 +16,10 @@ from profiles import services
 log = logging.getLogger(__name__)
 
 LOCK = 7_000_001  # Advisory lock: two beats, one sweep.
+# A sweeper that stands still for so long (a stopped process, a frozen machine) loses its session, so that its lock
+# keeps nobody else from sweeping.
+_WATCHED = "SET idle_session_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'"
+_UNWATCHED = "RESET idle_session_timeout; RESET idle_in_transaction_session_timeout"
 
 
 def sweep() -> bool:
@@ -28,6 +32,8 @@ def sweep() -> bool:
         if not cursor.fetchone()[0]:
             return False
     try:
+        with connection.cursor() as cursor:
+            cursor.execute(_WATCHED)
         for step in (_ring, _rescue, count_deaths, trigger_health.pause_broken):
             try:
                 with transaction.atomic():
@@ -40,6 +46,7 @@ def sweep() -> bool:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+            cursor.execute(_UNWATCHED)
     return True
 
 

@@ -32,6 +32,22 @@ def bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return rung
 
 
+def test_a_sweeper_may_not_stand_still_for_long_and_afterwards_its_session_may() -> None:
+    """R-014: a stopped process would keep the lock of the sweep, and nobody could sweep any more."""
+    seen = []
+    with connection.execute_wrapper(lambda execute, sql, *rest: (seen.append(sql), execute(sql, *rest))[1]):
+        assert sweep.sweep()
+    watched = [sql for sql in seen if "idle_session_timeout" in sql]
+    assert watched[0].startswith("SET idle_session_timeout = '10s'")
+    assert seen.index(watched[0]) < seen.index(next(sql for sql in seen if "automation_queuedevent" in sql))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('idle_session_timeout'),"
+            " current_setting('idle_in_transaction_session_timeout')"
+        )
+        assert cursor.fetchone() == ("0", "1min")
+
+
 def test_the_sweep_rings_the_lanes_that_have_due_work(bells: list[Any]) -> None:
     """R-011, R-014, S-098: a bell that was lost costs one sweep interval."""
     make_trigger(on="alarm", priority=Priority.CRITICAL)
