@@ -62,7 +62,8 @@ def test_dying_pool_processes_lose_nothing(make_scene: Callable[..., Scene], rep
     scene = make_scene(prepare=PREPARE)
     scene.introduce(EVENTS)
     shop = scene.shop()
-    greedy = scene.armed_worker("after_claim:oom@0.2")
+    greedy = scene.armed_worker("after_claim:oom@0.3")
+    scene.wait_until(lambda: greedy.is_ready, 60, "the armed worker is ready")
     each = EVENTS // KILLS
     for turn in range(KILLS):
         shop.send(shop.event(f"c{turn * each + n}") for n in range(each))
@@ -85,6 +86,7 @@ def test_dying_pool_processes_lose_nothing(make_scene: Callable[..., Scene], rep
     judged.into(report)
     report.figures = {"out_of_memory": out_of_memory, "held_and_replayed": held}
     assert len(shop.accepted) == EVENTS
+    assert out_of_memory > 0
     assert judged.acquits(), f"seed {report.seed}: {judged}"
     assert judged.quarantined == []
     assert judged.uncertain <= report.faults

@@ -34,6 +34,14 @@ LEASE_SECONDS = 2
 SLOW_SECONDS = 0.15  # A receiver's answer: most of the time a worker is in the middle of a call.
 CALLS = "SELECT id, channel FROM automation_delivery WHERE status = 'sending' AND worker LIKE %s"
 HELD = "SELECT count(*) FROM automation_delivery WHERE id = ANY(%s::uuid[]) AND worker LIKE ANY(%s)"
+SWEEPS = "SELECT coalesce(sum(count), 0)::int FROM automation_tally WHERE kind = 'sweeps'"
+SWEEP_LIMIT_SECONDS = 30.0
+# Who has held the lock of the sweep and said nothing for two seconds.
+SWEEPERS = """
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.objid = 7000001 AND l.granted AND a.datname = current_database()
+  AND a.state LIKE 'idle%' AND a.state_change < now() - interval '2 seconds'
+"""
 
 
 class SlowMailbox(Mailbox):
@@ -154,3 +162,19 @@ make_trigger("hook", actions=[{{"type": "webhook", "url": "{hook.url}"}}])
     assert found.quarantined == []
     assert found.uncertain <= STOPS
     assert set(calls) == hooks
+
+
+@full_only
+@pytest.mark.matrix("T22", "SIGSTOP of a worker in the middle of a sweep, never continued")
+def test_a_worker_that_stands_still_in_a_sweep_does_not_keep_others_from_sweeping(
+    make_scene: Callable[..., Scene], report: Report
+) -> None:
+    """T22, R-014: its session ends, and with it its hold on the sweep; others sweep on."""
+    scene = make_scene(workers=(ALL_LANES,))
+    scene.wait_until(lambda: scene.value(SWEEPS) > 0, 30, "a sweep")
+    scene.armed_worker("sweep_mid:stop@1")
+    scene.wait_until(lambda: scene.value(SWEEPERS) > 0, 60, "the armed worker sweeps and stands still")
+    report.faults = 1
+    before = scene.value(SWEEPS)
+    took = scene.wait_until(lambda: scene.value(SWEEPS) > before, SWEEP_LIMIT_SECONDS, "another sweep")
+    report.figures = {"next_sweep_s": round(took, 1), "limit_s": SWEEP_LIMIT_SECONDS}
