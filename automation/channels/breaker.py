@@ -4,6 +4,10 @@ A destination that fails half of at least 20 attempts within a minute is left al
 answer three times in a row (no connection, or a timeout): such attempts take 10 to 15 seconds each, so that no
 process would ever see 20 of them in a minute. Every 30 seconds one probe may try whether it is back. While the
 circuit is open nothing is tried, so nothing uses up an attempt, and no other destination waits.
+
+The processes count failures in a row together, so that many do not make many times the attempts. A destination
+that is new, was silent or slow lately, or was left alone may hang: only one process at a time tries it, so that it
+can never hold all workers at once.
 """
 
 from __future__ import annotations
@@ -21,23 +25,39 @@ MIN_ATTEMPTS = 20
 MAX_SHARE = 0.5  # Of failures; at this share the circuit opens.
 MAX_UNANSWERED = 3  # In a row; then the circuit opens, however few attempts there were.
 PROBE_EVERY = 30.0
+SLOW_SECONDS = 3.0  # Whoever answered later than that may hang.
+TURN_WAIT = 5.0  # Seconds until a message is looked at again whose destination another process is trying.
 _MAX_CIRCUITS = 10_000  # Webhook hosts are chosen by users: forget all rather than grow for ever.
 
 
 class Circuit:
     """The recent attempts on one destination. Pure: `now` is seconds on any clock that only goes forward."""
 
-    __slots__ = ("_attempts", "_failures", "_probe_at", "_unanswered")
+    __slots__ = ("_attempts", "_failures", "_probe_at", "_quick_until", "_unanswered")
 
     def __init__(self) -> None:
         self._attempts: deque[tuple[float, bool]] = deque()
         self._failures = 0
         self._unanswered = 0  # In a row, the last attempt included.
         self._probe_at: float | None = None  # Open when set.
+        self._quick_until = -WINDOW
 
     @property
     def is_open(self) -> bool:
         return self._probe_at is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any attempt that is looked at failed."""
+        return self._failures > 0
+
+    def may_hang(self, now: float) -> bool:
+        """Whether it has not answered quickly within the last minute."""
+        return now >= self._quick_until
+
+    def open(self, now: float) -> None:
+        """Leave it alone from now on."""
+        self._probe_at = now + PROBE_EVERY
 
     def wait(self, now: float) -> float:
         """0 when an attempt may be made now (a probe is handed out once), else the seconds until then."""
@@ -48,8 +68,9 @@ class Circuit:
         self._probe_at = now + PROBE_EVERY
         return 0.0
 
-    def record(self, is_ok: bool, now: float, *, unanswered: bool = False) -> None:
-        """Note how an attempt ended; opens or closes the circuit."""
+    def record(self, is_ok: bool, now: float, *, unanswered: bool = False, seconds: float = 0.0) -> None:
+        """Note how an attempt ended and how long it took; opens or closes the circuit."""
+        self._quick_until = now + WINDOW if not unanswered and seconds <= SLOW_SECONDS else now
         if is_ok and self._probe_at is not None:
             self._attempts.clear()
             self._failures, self._probe_at = 0, None
@@ -60,7 +81,7 @@ class Circuit:
         is_bad = len(self._attempts) >= MIN_ATTEMPTS and self._failures >= MAX_SHARE * len(self._attempts)
         self._unanswered = self._unanswered + 1 if unanswered else 0
         if (is_bad or self._unanswered >= MAX_UNANSWERED) and self._probe_at is None:
-            self._probe_at = now + PROBE_EVERY
+            self.open(now)
 
 
 class Breaker:
@@ -70,6 +91,7 @@ class Breaker:
         self._clock = clock
         self._outages = outages
         self._circuits: dict[str, Circuit] = {}
+        self._refused: dict[str, float] = {}  # Until when another process is known to have the turn.
 
     def call(self, destination: str, attempt: Callable[[], Receipt]) -> Receipt:
         """Make the attempt, or raise ChannelBusyError while the circuit is open."""
@@ -86,20 +108,51 @@ class Breaker:
                 "The destination failed too often and is left alone for a while.",
                 retry_after=timedelta(seconds=wait),
             )
+        turn = self._turn(destination, circuit)
+        started = self._clock()
         try:
             receipt = attempt()
         except DeliveryError as error:
             # Only an outage speaks against the destination: "no such mailbox" is a good answer.
-            self._record(destination, circuit, is_ok=not error.outage, unanswered=error.unanswered)
+            self._record(destination, circuit, started, is_ok=not error.outage, unanswered=error.unanswered)
             raise
-        self._record(destination, circuit, is_ok=True)
+        else:
+            self._record(destination, circuit, started, is_ok=True)
+        finally:
+            if turn and self._outages:
+                self._outages.finish(destination, turn)
         return receipt
 
-    def _record(self, destination: str, circuit: Circuit, *, is_ok: bool, unanswered: bool = False) -> None:
-        was_open = circuit.is_open
-        circuit.record(is_ok, self._clock(), unanswered=unanswered)
+    def _turn(self, destination: str, circuit: Circuit) -> str:
+        """The turn to try a destination that may hang, or ChannelBusyError while another process has it."""
+        if self._outages is None or not circuit.may_hang(self._clock()):
+            return ""
+        refused_until = self._refused.get(destination, 0.0)
+        turn = None if self._clock() < refused_until else self._outages.begin(destination)
+        if turn is None:
+            if self._clock() >= refused_until:
+                if len(self._refused) >= _MAX_CIRCUITS:
+                    self._refused.clear()
+                self._refused[destination] = self._clock() + 1.0
+            raise ChannelBusyError(
+                "Another process is finding out whether the destination answers.",
+                retry_after=timedelta(seconds=TURN_WAIT),
+            )
+        return turn
+
+    def _record(
+        self, destination: str, circuit: Circuit, started: float, *, is_ok: bool, unanswered: bool = False
+    ) -> None:
+        was_open, had_failed, now = circuit.is_open, circuit.has_failed, self._clock()
+        circuit.record(is_ok, now, unanswered=unanswered, seconds=now - started)
         if self._outages is None:
             return
+        if not is_ok:
+            row = self._outages.failed(destination, unanswered=unanswered)
+            if not circuit.is_open and (row.failed >= MIN_ATTEMPTS or row.unanswered >= MAX_UNANSWERED):
+                circuit.open(now)
+        elif had_failed:
+            self._outages.answered(destination)
         if circuit.is_open:
             self._outages.tell(destination, PROBE_EVERY)
         elif was_open:
@@ -114,7 +167,9 @@ class Breaker:
         for destination in self._circuits:
             if self._outages:
                 self._outages.end(destination)
+                self._outages.answered(destination)
         self._circuits.clear()
+        self._refused.clear()
 
 
 BREAKER = Breaker(outages=Outages())

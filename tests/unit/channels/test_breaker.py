@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from automation.channels.base import ChannelBusyError, DeliveryError, Receipt
-from automation.channels.breaker import MIN_ATTEMPTS, PROBE_EVERY, WINDOW, Breaker, Circuit
-from automation.outages import Outages
+from automation.channels.breaker import MIN_ATTEMPTS, PROBE_EVERY, TURN_WAIT, WINDOW, Breaker, Circuit
+from automation.outages import InARow, Outages
 
 
 class Clock:
@@ -128,6 +129,25 @@ class Flags:
 
     def __init__(self) -> None:
         self.down: dict[str, float] = {}
+        self.failures = self.silences = 0
+        self.turns: set[str] = set()
+
+    def begin(self, destination: str) -> str | None:
+        if destination in self.turns:
+            return None
+        self.turns.add(destination)
+        return "mine"
+
+    def finish(self, destination: str, token: str) -> None:
+        self.turns.discard(destination)
+
+    def failed(self, destination: str, *, unanswered: bool) -> InARow:
+        self.failures += 1
+        self.silences = self.silences + 1 if unanswered else 0
+        return InARow(self.failures, self.silences)
+
+    def answered(self, destination: str) -> None:
+        self.failures = self.silences = 0
 
     def wait(self, destination: str) -> float:
         return self.down.get(destination, 0.0)
@@ -166,3 +186,63 @@ def test_without_redis_each_process_knows_its_own_outages(settings: Any) -> None
     with pytest.raises(ChannelBusyError):
         _call(breaker, ok=True)
     assert outages.wait("email:a") == 0.0
+
+
+def test_failures_of_all_processes_open_the_circuit_together() -> None:
+    """R-030: twenty attempts are twenty, however many processes make them."""
+    clock, flags = Clock(), Flags()
+    several = [Breaker(clock, flags) for _ in range(4)]  # type: ignore[arg-type]
+    for turn in range(MIN_ATTEMPTS):
+        _call(several[turn % 4], ok=False)
+    assert flags.down == {"email:a": PROBE_EVERY}
+    for breaker in several:
+        with pytest.raises(ChannelBusyError):
+            _call(breaker, ok=True)
+
+
+def test_a_good_answer_ends_the_row() -> None:
+    """R-030: failures are counted together only in a row."""
+    clock, flags = Clock(), Flags()
+    breaker = Breaker(clock, flags)  # type: ignore[arg-type]
+    for _ in range(3):
+        for _ in range(MIN_ATTEMPTS // 2 - 1):
+            _call(breaker, ok=False)
+        for _ in range(MIN_ATTEMPTS):
+            _call(breaker, ok=True)
+    assert flags.failures == 0
+    assert breaker.open_destinations() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "may_overlap"),
+    [("nothing", 0.0, False), ("answer", 0.1, True), ("answer", 4.0, False), ("silence", 10.0, False)],
+)
+def test_one_process_at_a_time_tries_what_may_hang(before: str, seconds: float, may_overlap: bool) -> None:
+    """R-030: a destination that is new, silent or slow can never hold all workers at once."""
+    clock, flags = Clock(), Flags()
+    one, other = Breaker(clock, flags), Breaker(clock, flags)  # type: ignore[arg-type]
+
+    def earlier() -> Receipt:
+        clock.now += seconds
+        if before == "silence":
+            raise DeliveryError("no", permanent=False, outage=True, unanswered=True)
+        return Receipt("")
+
+    for breaker in (one, other) if before != "nothing" else ():
+        with contextlib.suppress(DeliveryError):
+            breaker.call("webhook:a", earlier)
+    met: list[str] = []
+
+    def meanwhile() -> Receipt:
+        try:
+            other.call("webhook:a", lambda: Receipt(""))
+            met.append("called")
+        except ChannelBusyError as error:
+            met.append(f"waits {error.retry_after}")
+        return Receipt("")
+
+    one.call("webhook:a", meanwhile)
+    assert met == ["called" if may_overlap else f"waits {timedelta(seconds=TURN_WAIT)}"]
+    assert flags.turns == set()
+    clock.now += 2
+    assert other.call("webhook:a", lambda: Receipt("later")).provider_id == "later"
