@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import models
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
@@ -124,9 +126,8 @@ def _profile_of(obj: Any) -> int | None:
     if (profile_id := getattr(obj, "profile_id", None)) is not None:
         return int(profile_id)
     if address := getattr(obj, "address", ""):
-        return (
-            Profile.objects.filter(email__in={address, address.lower()}).values_list("pk", flat=True).first()
-        )
+        same = Exact(Lower("email"), address.lower())
+        return Profile.objects.filter(same).values_list("pk", flat=True).first()
     return None
 
 

@@ -46,11 +46,14 @@ SELECT q.ctid::text, q.event_id, q.shard, q.is_suspect FROM shard CROSS JOIN LAT
 ) q
 """,
 )
+# Also says whether some other worker died with a batch in its hands.
 _BEAT = """
-INSERT INTO automation_heartbeat (worker, lane, event_ids, backend_pid, at)
+INSERT INTO automation_heartbeat AS h (worker, lane, event_ids, backend_pid, at)
 VALUES (%s, %s, %s::jsonb, pg_backend_pid(), now())
 ON CONFLICT (worker) DO UPDATE SET lane = excluded.lane, event_ids = excluded.event_ids,
   backend_pid = excluded.backend_pid, at = excluded.at
+RETURNING EXISTS (SELECT FROM automation_heartbeat o WHERE o.event_ids <> '[]' AND o.worker <> h.worker
+  AND NOT EXISTS (SELECT FROM pg_stat_get_activity(o.backend_pid)))
 """
 # The rows are deleted in the transaction that decides them; a crash brings them back.
 _TAKE = Prepared(
@@ -78,6 +81,7 @@ class Batch(NamedTuple):
     places: Sequence[str]  # ctids
     ids: Sequence[int]
     shards: Sequence[int]
+    is_after_death: bool = False  # A worker died, and nobody has counted that yet: perhaps of one of these.
 
     def half(self, which: slice) -> Batch:
         return Batch(self.lane, self.places[which], self.ids[which], self.shards[which])
@@ -107,7 +111,8 @@ def peek(lane: Priority, *, limit: int, worker: str) -> Batch | None:
             return None
         places, ids, shards, _ = zip(*rows, strict=True)
         cursor.execute(_BEAT, [worker, int(lane), f"[{','.join(map(str, ids))}]"])
-    return Batch(lane, places, ids, shards)
+        (is_after_death,) = cursor.fetchone()
+    return Batch(lane, places, ids, shards, is_after_death)
 
 
 def take(batch: Batch) -> list[Claimed]:

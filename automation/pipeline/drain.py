@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from automation import queues
 from automation.engine.types import Priority
-from automation.pipeline import deliver, due, process, sweep
+from automation.pipeline import deaths, deliver, due, process
 
 CLAIM = {Priority.CRITICAL: 50, Priority.HIGH: 250, Priority.MEDIUM: 500, Priority.LOW: 2000}
 DELIVERIES_AT_ONCE = 20
@@ -110,7 +110,7 @@ def _work(step: Callable[[int], bool], is_ending: Callable[[], bool]) -> bool:
     global _is_fresh
     if _is_fresh:
         with transaction.atomic():
-            sweep.count_deaths()
+            deaths.count_deaths()
         _is_fresh = False
     ends_at = time.monotonic() + settings.DRAIN_SECONDS
     turn = 0

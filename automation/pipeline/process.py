@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from automation.engine.types import Priority
 from automation.faults import fault
-from automation.pipeline import catalogue, claim, decide, forgotten, index, quarantine, record, tally
+from automation.pipeline import catalogue, claim, deaths, decide, forgotten, index, quarantine, record, tally
 from profiles import services
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,11 @@ def decide_next(lane: Priority, *, limit: int, worker: str) -> int:
     """
     size = min(limit, _patience.get(lane, limit))
     batch = claim.peek(lane, limit=size, worker=worker)
+    if batch is not None and batch.is_after_death:
+        # What killed one worker must not kill the next before it is known: suspects are tried alone (R-020).
+        with transaction.atomic():
+            deaths.count_deaths()
+        batch = claim.peek(lane, limit=size, worker=worker)
     if batch is None:
         return 0
     try:

@@ -187,8 +187,8 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
         # Where another customer has the same address it is theirs too, and stays as it is.
         erase=(
             "WITH gone AS (DELETE FROM profiles_addresssuppression s WHERE address = ANY(%(addresses)s)"
-            "  AND NOT EXISTS (SELECT FROM profiles_profile p WHERE p.email = ANY(%(raw_addresses)s)"
-            "   AND lower(p.email) = s.address AND p.id <> ALL(%(profiles)s)) RETURNING s.*), hashed AS ("
+            "  AND NOT EXISTS (SELECT FROM profiles_profile p WHERE lower(p.email) = s.address"
+            "   AND p.id <> ALL(%(profiles)s)) RETURNING s.*), hashed AS ("
             " INSERT INTO profiles_addresssuppression (channel, address, why, detail, created_at)"
             "  SELECT g.channel, h.hash, g.why, '', g.created_at FROM gone g"
             "  JOIN unnest(%(addresses)s::text[], %(hashes)s::text[]) AS h(address, hash) ON h.address = g.address"

@@ -41,7 +41,6 @@ def traces(person: Person, now: datetime) -> Mapping[str, Any]:
         "needles": needles,
         "long_needles": [needle for needle in needles if len(needle) >= LONG],
         "addresses": addresses,
-        "raw_addresses": sorted({address for address, _ in found} | set(addresses)),
         "hashes": [
             tombstones.HASHED + tombstones.digest(tombstones.ADDRESS, address) for address in addresses
         ],

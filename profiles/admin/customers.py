@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.http import HttpRequest
 from django.urls import URLPattern
 from django.utils import timezone
@@ -91,7 +93,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
             return queryset, False
         wanted = Q(pk__in=profile_ids(term))
         if "@" in term:
-            wanted |= Q(email__in={term, term.lower()})
+            wanted |= Q(Exact(Lower("email"), term.lower()))
         return queryset.filter(wanted), False
 
     def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:

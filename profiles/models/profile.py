@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 
 class Profile(models.Model):
@@ -57,7 +57,7 @@ class Profile(models.Model):
             ("export_profile", "Can export everything about a person"),
         ]
         indexes = [
-            models.Index("email", name="profile_email"),
+            models.Index(Lower("email"), name="profile_email"),  # However it is written.
         ]
         constraints = [
             models.CheckConstraint(
