@@ -17,7 +17,7 @@ from automation import queues
 from automation.engine.types import Mode, Priority
 from automation.models import Event, Heartbeat, MessageKey, MissSample, QuarantinedEvent, QueuedEvent, Tally
 from automation.models.partitioned import ensure_partitions, month_start
-from automation.pipeline import claim, quarantine, retention, sweep, tally
+from automation.pipeline import claim, process, quarantine, retention, sweep, tally
 from automation.pipeline.publish import publish
 from tests.factories import decide_all, incoming, make_trigger, outcomes, send
 
@@ -233,3 +233,28 @@ def test_one_batch_in_twenty_goes_to_the_lane_whose_bell_rang(
     share = served[:40].count(Priority.LOW) / 40
     assert share == 0.05
     assert served[0] is Priority.CRITICAL
+
+
+def test_a_worker_counts_the_death_of_another_before_it_decides() -> None:
+    """R-019, R-020: what may have killed one worker is tried alone, also when no sweep has passed since."""
+    make_trigger()
+    events = send(*(incoming(customer_id=f"c{n}") for n in range(4)))
+    Heartbeat.objects.create(
+        worker="dead", lane=Priority.MEDIUM, event_ids=[e.event_id for e in events], backend_pid=2**30
+    )
+    done = [process.decide_next(Priority.MEDIUM, limit=500, worker="alive") for _ in range(5)]
+    assert done == [1, 1, 1, 1, 0]
+    assert not Heartbeat.objects.filter(worker="dead").exists()
+
+
+def test_an_event_that_killed_two_workers_is_held_by_the_third() -> None:
+    """R-020: it does not get at a third one, even when no sweep has passed since."""
+    make_trigger()
+    killer, other = send(incoming(customer_id="a"), incoming(customer_id="b"))
+    QueuedEvent.objects.filter(event_id=killer.event_id).update(worker_deaths=1)
+    Heartbeat.objects.create(
+        worker="dead", lane=Priority.MEDIUM, event_ids=[killer.event_id], backend_pid=2**30
+    )
+    assert [process.decide_next(Priority.MEDIUM, limit=500, worker="alive") for _ in range(2)] == [1, 0]
+    assert QuarantinedEvent.objects.get().event_id == killer.event_id
+    assert not QueuedEvent.objects.exists()
