@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -43,7 +42,7 @@ def test_a_web_server_that_ends_under_load_answers_what_it_took() -> None:
         port = listener.getsockname()[1]
         program = programs.web(listener, 2, 4)
         process = subprocess.Popen(
-            [sys.executable, "-m", *program.arguments], cwd=PROJECT, env=env, pass_fds=program.inherited
+            program.command(os.getpid()), cwd=PROJECT, env=env, pass_fds=program.inherited
         )
         try:
             deadline = time.monotonic() + 40

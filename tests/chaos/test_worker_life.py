@@ -45,7 +45,9 @@ class Worker:
             "BECKON_LOG_FORMAT": "text",
             **variables,
         }
-        command = [sys.executable, "-m", "celery", "--app=config.celery", "worker", "--concurrency=1"]
+        # Ends with this process, however that ends.
+        command = [sys.executable, "-m", "config.child", str(os.getpid())]
+        command += ["celery", "--app=config.celery", "worker", "--concurrency=1"]
         command += [
             f"--queues={ALL_LANES}",
             "--loglevel=INFO",
