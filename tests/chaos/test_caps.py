@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import psycopg2
 import pytest
 
 from config.embedded import PROJECT
@@ -42,6 +43,10 @@ django.setup()
 from automation.engine.types import Priority
 from automation.models import QueuedEvent
 from automation.pipeline import process
+from django.db import connection
+with connection.cursor() as cursor:  # All begin at once.
+    cursor.execute("SET lock_timeout = 0; SELECT pg_advisory_lock_shared(8)")
+    cursor.execute("SELECT pg_advisory_unlock_shared(8); SET lock_timeout = '5s'")
 ends = time.monotonic() + 60
 while time.monotonic() < ends:
     if not process.decide_next(Priority.MEDIUM, limit=50, worker=sys.argv[1]):
@@ -49,6 +54,7 @@ while time.monotonic() < ends:
             break
         time.sleep(0.01)
 """
+READY = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 8 AND NOT granted"
 # Rows that took a place under the cap, customers who have one, deliveries, events held back by the cap.
 COUNTS = """
 SELECT (SELECT count(*) FROM automation_sendreservation),
@@ -68,11 +74,15 @@ def test_cap_one_holds_for_1600_events_over_eight_processes(
     env = {"BECKON_LANE_SHARERS": str(PROCESSES)}
     scene = make_scene(prepare=TRIGGER + EVENTS, env=env, workers=(), web=False, beat=False)
     shared = {**scene.supervisor.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    start = psycopg2.connect(scene.database_url)
+    start.cursor().execute("SELECT pg_advisory_lock(8)")
     racers = [
         subprocess.Popen([sys.executable, "-c", RACER, f"racer-{n}"], env=shared, cwd=PROJECT)
         for n in range(PROCESSES)
     ]
     try:
+        scene.wait_until(lambda: scene.value(READY) == PROCESSES, 60, "all processes are at the start")
+        start.close()
         assert [racer.wait(90) for racer in racers] == [0] * PROCESSES
     finally:
         for racer in racers:
