@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -73,6 +74,15 @@ FROM automation_delivery d JOIN automation_trigger t ON t.id = d.trigger_id
 JOIN profiles_profile p ON p.id = d.profile_id JOIN automation_event e ON e.id = d.event_id
 WHERE p.customer_id LIKE %(prefix)s || '%%'
 """
+
+
+def _profiles(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """State by customer, as canonical JSON. Sums of floats differ in their last digit by the order of adding."""
+
+    def rounded(text: str) -> float:
+        return round(float(text), 9)
+
+    return {who: json.dumps(json.loads(state, parse_float=rounded), sort_keys=True) for who, state in rows}
 
 
 def events_of(draw: random.Random, now: datetime) -> list[dict[str, Any]]:
@@ -164,7 +174,7 @@ def run(
     scene.wait_until(lambda: scene.is_settled(0), 120, "decided and delivered")
     named_by = {"prefix": prefix}
     return Answers(
-        dict(scene.rows(_PROFILES, named_by)),
+        _profiles(scene.rows(_PROFILES, named_by)),
         set(scene.rows(_EXECUTIONS, named_by)),
         set(scene.rows(_SENDS, named_by)),
     )

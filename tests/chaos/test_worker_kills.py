@@ -68,7 +68,7 @@ def test_killed_workers_lose_nothing_and_send_nothing_twice(
             scene.revive(victim, wait=False)
             report.faults += 1
         scene.supervisor.wait_ready(60)
-        scene.wait_until(lambda: scene.is_settled(2 * EVENTS), 90, "all decided and delivered")
+        replayed = scene.settle(2 * EVENTS, 120)
         found = judge(scene, shop.accepted)
         found.into(report)
         calls = hook.keys()
@@ -79,6 +79,7 @@ def test_killed_workers_lose_nothing_and_send_nothing_twice(
             "mails": len(scene.received()),
             "webhooks": sum(calls.values()),
             "webhooks_distinct": len(calls),
+            "replayed": replayed,
         }
         assert len(shop.accepted) == EVENTS
         assert found.acquits(), f"seed {report.seed}: {found}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,7 @@ def test_watches_clocks_breakers_and_the_last_sweep_are_told() -> None:
     theirs = Outages()
     theirs.tell("mail.example:25", 30)
     theirs.tell("gone.example:443", 0.01)
+    time.sleep(0.02)
     found = scraped()
     theirs.end("mail.example:25")
     assert (found["beckon_watches", ()], found["beckon_clocks_wrong", ()], found["beckon_redis_up", ()]) == (

@@ -144,7 +144,8 @@ def test_the_tutorial_runs_as_it_is_written(
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse battery")
     terminal.run([*createsuperuser, "--no-input"])
     client = Client()
-    assert client.login(username="admin", password="correct horse battery")
+    form = {"username": "admin", "password": "correct horse battery"}
+    assert client.post("/admin/login/?next=/admin/", form).status_code == 302
 
     (create_key,) = commands(2)
     terminal.key = json.loads(terminal.run([*create_key, "--json"]))["key"]
