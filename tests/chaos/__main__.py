@@ -58,14 +58,25 @@ def _place(test: str) -> tuple[str, int]:
 
 
 def run(file: Path, options: argparse.Namespace) -> int:
-    """pytest over this folder, one test at a time; its output goes to the terminal's error stream."""
+    """pytest over this folder, two files at a time (most of them wait); its output goes to the terminal's error stream."""
     env = {
         **os.environ,
         "BECKON_CHAOS": "" if options.quick else "full",
         "BECKON_CHAOS_BASELINE": "1" if options.with_baseline else "",
         "BECKON_CHAOS_REPORT": str(file),
     }
-    command = [sys.executable, "-m", "pytest", str(HERE), "-n0", "-q", "-m", "matrix", "--no-header"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(HERE),
+        "-n2",
+        "--dist=loadfile",
+        "-q",
+        "-m",
+        "matrix",
+        "--no-header",
+    ]
     if options.k:
         command += ["-k", options.k]
     return subprocess.run(command, cwd=ROOT, env=env, stdout=sys.stderr, check=False).returncode

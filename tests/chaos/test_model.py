@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest
 EXAMPLES = pick(quick=5, full=500)
 STEPS = pick(quick=20, full=50)
 ENOUGH_SECONDS = pick(
-    quick=20.0, full=150.0
+    quick=20.0, full=100.0
 )  # No further turn is begun; the report says how many there were.
 TURN = 5  # Examples between two looks at the clock; each turn has a seed of its own.
 CUSTOMERS = 2
