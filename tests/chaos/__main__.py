@@ -58,7 +58,7 @@ def _place(test: str) -> tuple[str, int]:
 
 
 def run(file: Path, options: argparse.Namespace) -> int:
-    """pytest over this folder, two files at a time (most of them wait); its output goes to the terminal's error stream."""
+    """pytest over this folder, two files at a time, since most of them wait; its output goes to stderr."""
     env = {
         **os.environ,
         "BECKON_CHAOS": "" if options.quick else "full",
