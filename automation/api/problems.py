@@ -129,11 +129,20 @@ def respond(request: HttpRequest | None, problem: ProblemError) -> HttpResponse:
     if problem.faults:
         document["errors"] = [fault.document() for fault in problem.faults]
     return HttpResponse(
-        msgspec.json.encode(document),
+        msgspec.json.encode(_readable(document)),
         status=kind.status,
         content_type="application/problem+json",
         headers=problem.headers,
     )
+
+
+def _readable(value: Any) -> Any:
+    """What a sender wrote is quoted as it can be written out: half of a surrogate pair as \\ud800."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _readable(part) for key, part in value.items()}
+    return [_readable(part) for part in value] if isinstance(value, list) else value
 
 
 def answer(error: Exception, context: Mapping[str, Any]) -> HttpResponse:

@@ -94,6 +94,7 @@ def test_what_is_known_otherwise_is_a_conflict_and_stays(
         ({"outcome": "arrived", "extra": 1}, "/extra"),
         ([], ""),
         (b"{", ""),
+        (b'{"outcome": "arrived", "a\\ud800": 1}', "/a\ufffd"),
     ],
 )
 def test_a_body_that_says_something_else_is_refused(adapter: Shop, body: Any, pointer: str) -> None:
