@@ -78,6 +78,8 @@ class SmtpSink:
                             return
                         continue
                 elif verb == b"data":
+                    if kind == "drop-before":
+                        return  # Before the client could have sent any of it.
                     connection.sendall(b"354 go on\r\n")
                     if not self._take(connection, stream, address, kind):
                         return
@@ -94,9 +96,6 @@ class SmtpSink:
         return kind if is_lasting or self.attempts[address] == 1 else "ok"
 
     def _take(self, connection: socket.socket, stream: Iterator[bytes], address: str, kind: str) -> bool:
-        if kind == "drop-before":
-            next(stream, b"")
-            return False
         body = b""
         for part in stream:
             if part == b".\r\n":
