@@ -15,6 +15,7 @@ from django.db import connection
 from automation.models import Delivery, Execution, QueuedEvent
 from config.programs import ALL_LANES
 from config.supervisor import Supervisor
+from tests.chaos.harness.report import Report
 from tests.chaos.harness.size import pick
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger, send
 
@@ -69,10 +70,14 @@ def _is_done(events: int) -> bool:
     return Delivery.objects.filter(status="sent").count() == events
 
 
-def test_without_any_broker_every_event_is_decided_and_every_mail_is_sent() -> None:
+@pytest.mark.matrix("T6", "no broker at all, from the first moment on")
+def test_without_any_broker_every_event_is_decided_and_every_mail_is_sent(report: Report) -> None:
     """T6, R-014: the watch of each worker does the work; nobody has ever connected to Redis."""
     events = pick(quick=100, full=1000)
     found = run_no_broker(events)
+    report.faults, report.lost = 1, found["lost"]
+    report.duplicates = found["mails"] - found["sent"]
+    report.figures = {name: found[name] for name in ("events", "decided", "mails")}
     assert found | {"seconds": 0} == {
         "events": events,
         "decided": events,
