@@ -136,7 +136,7 @@ class Batch:
                 return settle(row, ending, expected=endings.PENDING, counts=counts)
         except INFRASTRUCTURE:
             raise
-        except Exception:
+        except Exception:  # Logged; its lease ends by itself, and the others of the batch go on.
             log.exception(
                 "a delivery cannot even be failed", extra={"delivery_id": str(row.id), "quotes_data": True}
             )

@@ -76,7 +76,7 @@ def rescue() -> int:
                 rescued += settle(row, ending, expected=endings.SENDING, counts=counts)
         except INFRASTRUCTURE:
             raise
-        except Exception:
+        except Exception:  # Logged, and tried again by the next rescue; it must not keep the others.
             log.exception("an interrupted delivery cannot be ended", extra={"delivery_id": str(row.id)})
     tally.add(counted(counts))
     return rescued
