@@ -11,36 +11,8 @@ from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
-from automation import wording
-from automation.engine.types import Reason
+from automation import reasons, wording
 
-REASONS: Mapping[str, str] = {
-    Reason.NO_CONSENT: "They have not agreed to this topic.",
-    Reason.UNSUBSCRIBED: "They unsubscribed.",
-    Reason.ADDRESS_SUPPRESSED: "Their address is not served any more.",
-    Reason.MISSING_ADDRESS: "No address is known.",
-    Reason.FREQUENCY_CAP: "They have had enough messages for now.",
-    Reason.COOLDOWN: "This trigger fired for them a short while ago.",
-    Reason.MAX_PER_CUSTOMER: "This trigger fired for them as often as it may.",
-    Reason.PREFERENCE: "They asked for less.",
-    Reason.LOW_ENGAGEMENT: "They hardly react to messages.",
-    Reason.HOLDOUT: "They belong to the share that never gets it, so that its effect can be measured.",
-    Reason.GLOBAL_HOLDOUT: "They belong to the share that gets no marketing at all.",
-    Reason.SHADOW: "The trigger is in shadow: it would have fired.",
-    Reason.LOST_TO: "Another trigger won the slot.",
-    Reason.DUPLICATE: "It was decided already.",
-    Reason.CANCELLED_BY_EVENT: "Something they did cancelled it.",
-    Reason.CONDITIONS_NO_LONGER_MET: "When its moment came, the conditions no longer held.",
-    Reason.EXPIRED: "It came too late.",
-    Reason.TRIGGER_PAUSED: "The trigger was paused.",
-    Reason.PROFILE_ERASED: "The customer was forgotten.",
-    Reason.LATE_EVENT: "The event is too old, or was imported.",
-    Reason.BLAST_GUARD: "The trigger fired too often in this hour.",
-    Reason.CIRCUIT_OPEN: "The receiving side fails too often at the moment.",
-    Reason.CHANNEL_UNAVAILABLE: "The channel cannot be used.",
-    Reason.TEMPLATE_ERROR: "The message could not be rendered.",
-    Reason.BROKEN_CONDITION: "A condition could not be checked.",
-}
 SIGNS: Mapping[str, str] = {"met": "✓", "not_met": "✗", "broken": "⚠"}
 
 
@@ -54,15 +26,40 @@ class Line(NamedTuple):
     seen: str
     reason: str
     is_stop: bool  # The first one that failed.
+    is_reached: bool = True  # False for what stands at the top below the one that failed.
+    is_inverted: bool = False  # Inside *none of these*, where true speaks against acting.
+    known_at: datetime | None = None  # When the customer's value that it saw was said.
+
+    @property
+    def level(self) -> int:
+        """The depth as far as pages draw it."""
+        return min(self.depth, 4)
+
+    @property
+    def sign(self) -> str:
+        """✓, ✗, ⚠ or, for what was not reached, –."""
+        return SIGNS.get(self.result, "?") if self.is_reached else "–"
+
+    @property
+    def tone(self) -> str:
+        """ok, held, failed or quiet: a colour that repeats what the sign and the words say."""
+        if not self.is_reached:
+            return "quiet"
+        if self.result not in ("met", "not_met"):
+            return "held"
+        return "ok" if (self.result == "met") is not self.is_inverted else "failed"
 
     @property
     def verdict(self) -> str:
         """The result in words: at the top it is a path, inside a group plainly true or false."""
+        if not self.is_reached and self.depth == 0:
+            would = {"met": "would pass", "not_met": "would not pass"}.get(self.result, "cannot be checked")
+            return f"– not reached ({would})"
         words = ("met", "not met") if self.depth == 0 else ("true", "false")
         said = {"met": words[0], "not_met": words[1], "broken": "could not be checked"}.get(
             self.result, self.result
         )
-        return f"{SIGNS.get(self.result, '?')} {said}{' – stopped here' if self.is_stop else ''}"
+        return f"{self.sign} {said}{' – stopped here' if self.is_stop else ''}"
 
 
 class Guard(NamedTuple):
@@ -73,15 +70,30 @@ class Guard(NamedTuple):
     until: datetime | None
     details: str
 
+    @property
+    def label(self) -> str:
+        """A few words, for a heading."""
+        return reasons.label(self.code)
 
-def lines(document: Mapping[str, Any], trace: Any) -> list[Line]:
-    """The conditions of `trace` in the order of the document; `document` is the version it was made with."""
+    @property
+    def advice(self) -> str:
+        """Look into this, where that is so."""
+        words = reasons.WORDS.get(self.code)
+        return words.advice if words and words.attention is reasons.Attention.LOOK else ""
+
+
+def lines(document: Mapping[str, Any], trace: Any, stamps: Mapping[str, Any] | None = None) -> list[Line]:
+    """The conditions of `trace` in the order of the document; `document` is the version it was made with.
+
+    `stamps` are the customer's (trait -> [moment, message id]); with them a line says since when a value is known.
+    """
     if not isinstance(trace, Mapping):
         return []
     said = wording.places(document)
     found = {
         pointer: line for pointer, line in trace.items() if pointer[:1] == "/" and isinstance(line, Mapping)
     }
+    stop = str(trace.get("first_failing") or "")
     return [
         Line(
             pointer=pointer,
@@ -90,24 +102,25 @@ def lines(document: Mapping[str, Any], trace: Any) -> list[Line]:
             result=str(line.get("result", "")),
             seen=seen(line["seen"]) if "seen" in line else "",
             reason=str(line.get("reason", "")),
-            is_stop=pointer == trace.get("first_failing"),
+            is_stop=pointer == stop,
+            is_reached=not stop or _order(pointer)[:3] <= _order(stop)[:3],
+            is_inverted=_is_inverted(document, pointer),
+            known_at=_known_at(document, pointer, stamps or {}),
         )
         for pointer, line in sorted(found.items(), key=lambda entry: _order(entry[0]))
     ]
 
 
-def guards(reasons: Any) -> list[Guard]:
+def guards(stored: Any) -> list[Guard]:
     """Stored reasons in words, in their order; the first is the decisive one."""
     found = []
-    for held in reasons if isinstance(reasons, Sequence) else ():
+    for held in stored if isinstance(stored, Sequence) else ():
         if isinstance(held, Mapping):
             code, until = str(held.get("reason", "")), held.get("until")
             moment = parse_datetime(until) if isinstance(until, str) else until
             details = seen(held["params"]) if held.get("params") else ""
             found.append(
-                Guard(
-                    code, REASONS.get(code, code), moment if isinstance(moment, datetime) else None, details
-                )
+                Guard(code, reasons.text(code), moment if isinstance(moment, datetime) else None, details)
             )
     return found
 
@@ -126,6 +139,35 @@ def seen(value: Any) -> str:
     return (
         f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e6 else str(value)
     )
+
+
+def _nodes(document: Mapping[str, Any], pointer: str) -> list[Mapping[str, Any]]:
+    """The nodes on the way to a pointer, from the outside to the inside, the one it names included."""
+    found: list[Mapping[str, Any]] = []
+    value: Any = document
+    for part in pointer.split("/")[1:]:
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, Sequence) and not isinstance(value, str) and part.isdecimal():
+            value = value[int(part)] if int(part) < len(value) else None
+        if isinstance(value, Mapping):
+            found.append(value)
+    return found
+
+
+def _is_inverted(document: Mapping[str, Any], pointer: str) -> bool:
+    """Whether an odd number of *none of these* stand around it."""
+    return sum(node.get("type") == "not" for node in _nodes(document, pointer)[:-1]) % 2 == 1
+
+
+def _known_at(document: Mapping[str, Any], pointer: str, stamps: Mapping[str, Any]) -> datetime | None:
+    """When the trait that a customer's condition reads was said; None for anything else."""
+    nodes = _nodes(document, pointer) if stamps else []
+    name = str(nodes[-1].get("attribute", "")).removeprefix("traits.") if nodes else ""
+    stamp = stamps.get(name)
+    if not isinstance(stamp, Sequence) or not stamp:
+        return None
+    return parse_datetime(stamp[0]) if isinstance(stamp[0], str) else None
 
 
 def _order(pointer: str) -> list[tuple[int, int, str]]:

@@ -11,7 +11,7 @@ from django.core.management import get_commands, load_command_class
 from analytics.reference.page import Page
 from automation.api.problems import KINDS
 from automation.engine.types import ExecutionStatus, Reason, Waiting
-from automation.traces import REASONS
+from automation.reasons import ATTENTION, WORDS, Attention
 
 _STATUSES = {
     ExecutionStatus.PENDING: "Decided; waits for its moment or for its first action.",
@@ -43,7 +43,14 @@ def reasons() -> str:
         "| Status | Meaning |", "|---|---|", *(f"| `{one}` | {_STATUSES[one]} |" for one in ExecutionStatus)
     )
     page.heading("Reasons")
-    page.add("| Reason | What it says |", "|---|---|", *(f"| `{one}` | {REASONS[one]} |" for one in Reason))
+    page.add(
+        f"*{ATTENTION[Attention.NORMAL]}* means that a guard rail did its work;",
+        f"*{ATTENTION[Attention.LOOK]}* that something is set up wrongly, is late or does not answer.",
+        "",
+        "| Reason | In the admin | What it says | |",
+        "|---|---|---|---|",
+        *(f"| `{one}` | {WORDS[one].label} | {WORDS[one].text} | {WORDS[one].advice} |" for one in Reason),
+    )
     page.heading("Waiting")
     page.add("Why a pending execution is not due yet.", "")
     page.add("| Waiting | Meaning |", "|---|---|", *(f"| `{one}` | {_WAITING[one]} |" for one in Waiting))

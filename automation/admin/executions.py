@@ -6,17 +6,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from automation import traces
+from automation import reasons
 from automation.admin import links, trace
 from automation.engine.types import ExecutionStatus, Reason
 from automation.models import Delivery, Execution
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
 from profiles.admin.parts import Part, WithParts
+from profiles.masking import may_see
 
 STATUSES = {
     ExecutionStatus.PENDING: "Waits",
@@ -44,12 +45,13 @@ class ReasonFilter(KnownValuesFilter):
     parameter_name = field = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(reason.value, reason.value.replace("_", " ")) for reason in Reason]
+        return [(reason.value, reasons.label(reason)) for reason in Reason]
 
 
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     list_title, page_title = "Decisions", "Decision"
+    change_form_template: Any = "admin/beckon/decision.html"
     list_display = (
         "decided",
         "outcome",
@@ -118,7 +120,14 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
 
     def parts(self, request: HttpRequest, obj: Execution) -> list[Part]:
         rows = Delivery.objects.filter(execution_id=obj.pk).order_by("action_index", "channel")
-        return [trace.conditions(obj), trace.guard_rails(obj), trace.deliveries(rows)]
+        return [trace.deliveries(rows)]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        drawn = trace.of_execution(obj, trace.stamps(obj))
+        context["trace"] = drawn if may_see(request.user) else drawn.masked()
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @admin.display(description="outcome")
     def outcome(self, execution: Execution) -> SafeString:
@@ -131,8 +140,8 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
 
     @admin.display(description="reason")
     def shown_reason(self, execution: Execution) -> SafeString:
-        text = execution.reason.replace("_", " ") or "–"
-        return format_html('<span title="{}">{}</span>', traces.REASONS.get(execution.reason, ""), text)
+        text = reasons.label(execution.reason) or "–"
+        return format_html('<span title="{}">{}</span>', execution.reason, text)
 
     @admin.display(description="customer")
     def customer(self, execution: Execution) -> SafeString:

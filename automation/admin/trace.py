@@ -1,65 +1,77 @@
-"""A decision as tables: conditions with what was seen, guard rails with until, actions with attempts."""
+"""A decision as it is drawn: conditions with what was seen, guard rails with until, actions with attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from automation import traces
 from automation.admin import links
+from automation.explain import Explanation
 from automation.models import Delivery, Execution
 from profiles.admin.parts import Cell, Part, Row
+from profiles.masking import hidden
+from profiles.models import Profile
 
 
-def conditions(execution: Execution) -> Part:
-    """Each condition in words, its result, and what was seen."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What admin/beckon/trace.html draws."""
+
+    conditions: Sequence[traces.Line]
+    guards: Sequence[traces.Guard]
+    note: str = ""
+    is_held: bool = False  # The first guard is what it stopped at.
+
+    def masked(self) -> Drawn:
+        """The same for those who may not see addresses: what was seen may be one."""
+        return Drawn(
+            [
+                line._replace(seen=hidden(line.seen), reason=hidden(line.reason), text=hidden(line.text))
+                for line in self.conditions
+            ],
+            [guard._replace(details=hidden(guard.details)) for guard in self.guards],
+            hidden(self.note),
+            self.is_held,
+        )
+
+
+def of_execution(execution: Execution, stamps: Mapping[str, Any] | None = None) -> Drawn:
+    """A stored decision; `stamps` are the customer's, for the age of what was known of them."""
     trace = stored(execution, "conditions", {})
-    rows = [
-        Row(
-            (
-                Cell(line.text, css=f"beckon-depth-{min(line.depth, 4)}"),
-                Cell(
-                    line.verdict,
-                    css=f"beckon-sign sign-{line.result if line.result in traces.SIGNS else 'held'}",
-                ),
-                Cell(line.seen or "–"),
-                Cell(line.reason),
-            ),
-            css="beckon-stop" if line.is_stop else "",
-        )
-        for line in traces.lines(execution.version.definition, trace)
+    notes = [
+        _("Judged with version %(number)s of the trigger.") % {"number": execution.version.number},
     ]
-    omitted = f" {trace['omitted']} lines were left out to save space." if trace.get("omitted") else ""
-    return Part(
-        "Conditions",
-        ("Condition", "Result", "What was seen", "Note"),
-        rows,
-        note=f"Judged with version {execution.version.number} of the trigger.{omitted}",
-        empty="No trace was stored.",
-    )
+    if omitted := trace.get("omitted"):
+        notes.append(
+            ngettext(
+                "%(n)s line was left out to save space.", "%(n)s lines were left out to save space.", omitted
+            )
+            % {"n": omitted}
+        )
+    lines = traces.lines(execution.version.definition, trace, stamps)
+    # A value that was said after the decision is not the one it saw.
+    lines = [
+        line._replace(known_at=None) if line.known_at and line.known_at > execution.decided_at else line
+        for line in lines
+    ]
+    guards = [*traces.guards(execution.reasons), *traces.guards(stored(execution, "blocked", []))]
+    return Drawn(lines, guards, " ".join(notes), execution.status == "suppressed")
 
 
-def guard_rails(execution: Execution) -> Part:
-    """Every reason against acting, the first one decisive, with the moment at which it ends."""
-    held = traces.guards(execution.reasons)
-    rows = [
-        Row(
-            (
-                Cell(f"✗ {guard.text}", css="beckon-sign sign-held"),
-                Cell(guard.code),
-                Cell(links.clock(guard.until)),
-                Cell(guard.details or "–"),
-            ),
-            css="beckon-stop" if index == 0 and execution.status == "suppressed" else "",
-        )
-        for index, guard in enumerate([*held, *traces.guards(stored(execution, "blocked", []))])
-    ]
-    return Part(
-        "Guard rails",
-        ("What stands against it", "Code", "Until", "Details"),
-        rows,
-        empty="✓ Nothing stood against it.",
-    )
+def stamps(execution: Execution) -> Mapping[str, Any]:
+    """When each trait of the customer was said last."""
+    found = Profile.objects.filter(pk=execution.profile_id).values_list("trait_stamps", flat=True).first()
+    return found if isinstance(found, Mapping) else {}
+
+
+def of_explanation(one: Explanation) -> Drawn:
+    """A decision that was judged anew, or the stored one of `explain`."""
+    return Drawn(one.conditions, one.guards, one.summary, one.outcome == "held back")
 
 
 def deliveries(rows: Iterable[Delivery]) -> Part:
