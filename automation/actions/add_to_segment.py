@@ -16,7 +16,7 @@ class AddToSegment(Action):
 
     label = "Add to a segment"
     help = "The customer becomes a member, from now on; somebody who is one already stays one."
-    icon = "group_add"
+    icon = "⊕"
     sentence = "add them to the segment {segment}"
     examples = (
         Example("Mark people who left a cart", {"type": "add_to_segment", "segment": "cart_abandoners"}),

@@ -82,7 +82,7 @@ class Action(BaseModel):
 
     label: ClassVar[str] = ""  # Name on the card.
     help: ClassVar[str] = ""  # One line under the card.
-    icon: ClassVar[str] = ""
+    icon: ClassVar[str] = ""  # One symbol in front of the label.
     sentence: ClassVar[str] = ""  # "…{field}…"
     examples: ClassVar[tuple[Example, ...]] = ()
     channel: ClassVar[str] = INTERNAL
@@ -98,7 +98,10 @@ class Action(BaseModel):
         json_schema_extra={"x-unit": "minutes"},
     )
     on_failure: Literal["stop", "continue"] = Field(
-        default="continue", title="If it fails", description="Whether the actions after it still run."
+        default="continue",
+        title="If it fails",
+        description="Whether the actions after it still run.",
+        json_schema_extra={"x-labels": {"stop": "stop", "continue": "go on with the next"}},
     )
 
     @abstractmethod
@@ -134,7 +137,8 @@ class Action(BaseModel):
         shape = handler(schema)
         target = handler.resolve_ref_schema(shape)
         target["title"], target["description"] = cls.label, cls.help
-        target["x-icon"], target["x-sentence"], target["x-help"] = cls.icon, cls.sentence, cls.help
+        target["x-icon"], target["x-help"] = cls.icon, cls.help
+        target["x-sentence"] = f"{cls.sentence} after {{delay_minutes}}"
         target["x-channel"] = cls.channel
         return shape
 

@@ -19,7 +19,7 @@ class CreateTask(Action):
 
     label = "Create a task"
     help = "Something a person should do for this customer; it appears under Tasks."
-    icon = "task"
+    icon = "☑"
     sentence = "create the task {title}"
     examples = (
         Example(
@@ -43,7 +43,9 @@ class CreateTask(Action):
         description="A user name; empty: anybody.",
         json_schema_extra={"x-source": "users"},
     )
-    due_in_hours: float | None = Field(default=None, title="Due in hours", ge=0, le=8760)
+    due_in_hours: float | None = Field(
+        default=None, title="Due in", ge=0, le=8760, json_schema_extra={"x-unit": "hours"}
+    )
 
     def perform(self, job: Job) -> Outcome:
         """One task for each delivery; an assignee who does not exist any more leaves it to anybody."""

@@ -30,7 +30,7 @@ class EmitEvent(Action):
 
     label = "Emit an event"
     help = "An event about this customer, for other triggers to answer. Texts may hold Liquid."
-    icon = "bolt"
+    icon = "⚡"
     sentence = "emit the event {name}"
     examples = (
         Example(

@@ -16,7 +16,7 @@ class RemoveFromSegment(Action):
 
     label = "Remove from a segment"
     help = "The customer is no member any more; of a segment they are not in, nothing changes."
-    icon = "group_remove"
+    icon = "⊖"
     sentence = "remove them from the segment {segment}"
     examples = (Example("The order has come", {"type": "remove_from_segment", "segment": "cart_abandoners"}),)
 

@@ -18,7 +18,7 @@ class SendEmail(Action):
 
     label = "Send an e-mail"
     help = "A published template, filled with what is known of the customer and the event."
-    icon = "mail"
+    icon = "✉"
     sentence = "send the e-mail {template_id}"
     examples = (
         Example("A cart reminder", {"type": "send_email", "template_id": "cart_recovery"}),

@@ -38,7 +38,7 @@ class UpdateCustomerData(Action):
     help = (
         "Traits by name, also email, phone, first_name, last_name, locale, time_zone. Texts may hold Liquid."
     )
-    icon = "edit"
+    icon = "✎"
     sentence = "update their data"
     examples = (
         Example(

@@ -28,7 +28,7 @@ class CallWebhook(Action):
 
     label = "Call a webhook"
     help = "A signed POST of JSON to a public address. Repeats carry the same webhook-id."
-    icon = "webhook"
+    icon = "↗"
     sentence = "call {url}"
     examples = (
         Example("The standard message", {"type": "webhook", "url": "https://example.com/hooks/beckon"}),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import PydanticCustomError
 
 from automation.engine import wording
-from automation.engine.operands import operand_problem
+from automation.engine.operands import KINDS, fitting, operand_problem
 from automation.engine.operators import MET, MISSING, NOT_MET, OPERATORS, Operand
 from automation.engine.operators import Check as BoundCheck
 from automation.engine.paths import Path, PathError, parse
@@ -43,6 +43,7 @@ OperatorName = Annotated[
             "enum": list(OPERATORS),
             "x-labels": {name: operator.label for name, operator in OPERATORS.items()},
             "x-operands": {name: operator.operand.value for name, operator in OPERATORS.items()},
+            "x-fits": {kind: list(fitting(kind)) for kind in KINDS},
         }
     ),
 ]
@@ -86,7 +87,10 @@ class Comparison(BaseModel):
         default=None, title="Value", json_schema_extra={"x-widget": "value", "x-operator": "operator"}
     )
     over: Over = Field(
-        default="any", title="Of the list", description="How the items of a list count, for fields with []."
+        default="any",
+        title="Of the list",
+        description="How the items of a list count, for fields with [].",
+        json_schema_extra={"x-lists-only": True},
     )
 
     @property
@@ -171,6 +175,8 @@ class DataCondition(Comparison):
 
     place: ClassVar[str] = "field"
     root: ClassVar[str] = "event"
+
+    model_config = ConfigDict(json_schema_extra={"x-sentence": "{field} {over} {operator} {value}"})
 
     field: FieldPath = Field(title="Field", json_schema_extra={"x-source": "event_fields"})
 

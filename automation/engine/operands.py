@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from automation.engine.operators import Operand
+from automation.engine.operators import OPERATORS, Operand
 from automation.engine.problems import Problem
 from automation.engine.values import instant, number
+
+KINDS = ("text", "number", "boolean", "list", "object")  # What the catalogue tells apart.
+_ON_TEXTS = frozenset({"contains", "not_contains"})
+_ALWAYS = frozenset({"exists", "not_exists", "changed"})
 
 
 def operand_problem(operand: Operand, value: Any) -> Problem | None:
@@ -81,3 +85,18 @@ _OPERANDS: dict[Operand, Callable[[Any], Problem | None]] = {
     Operand.DURATION: _hours,
     Operand.NONE: _nothing,
 }
+
+
+def fitting(kind: str) -> Iterator[str]:
+    """Names of the operators worth offering for a field of this kind; a text may hold anything."""
+    for name, operator in OPERATORS.items():
+        is_scalar = operator.operand in (Operand.SCALAR, Operand.LIST) and name not in _ON_TEXTS
+        if (
+            kind == "text"
+            or name in _ALWAYS
+            or (kind == "number" and (is_scalar or operator.operand in (Operand.NUMBER, Operand.PAIR)))
+            or (kind == "boolean" and is_scalar and operator.operand is Operand.SCALAR)
+            or (kind == "list" and (name in _ON_TEXTS or name == "is_empty"))
+            or (kind == "object" and name == "is_empty")
+        ):
+            yield name

@@ -1,7 +1,7 @@
-"""The recipes: triggers with the mails they send, as files. Ready to be loaded, or offered by an editor.
+"""The recipes of the demo shop: the triggers of `automation.recipes` with the mails that this shop sends.
 
-`<key>.json` holds the trigger, the subject and one sentence for people; `<key>.html` and `<key>.txt` hold
-what the mail says, in Liquid. layout.html is put around every HTML body.
+`<key>.json` holds the subject; `<key>.html` and `<key>.txt` hold what the mail says, in Liquid. layout.html is
+put around every HTML body.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from automation import recipes as triggers
 
 _HERE: Final = Path(__file__).parent
 KEYS: Final = (
@@ -85,7 +87,8 @@ def recipes() -> tuple[Recipe, ...]:
 
 def _read(key: str) -> Recipe:
     document = json.loads((_HERE / f"{key}.json").read_text(encoding="utf-8"))
-    footer_html, footer_text = _FOOTERS[document["trigger"]["message_class"]]
+    plan = triggers.recipe(key)
+    footer_html, footer_text = _FOOTERS[plan.trigger["message_class"]]
     parts = {
         "preheader": document["preheader"],
         "body": (_HERE / f"{key}.html").read_text(encoding="utf-8").strip(),
@@ -97,8 +100,8 @@ def _read(key: str) -> Recipe:
     text = (_HERE / f"{key}.txt").read_text(encoding="utf-8").strip()
     return Recipe(
         key=key,
-        summary=document["summary"],
-        trigger=document["trigger"],
+        summary=plan.summary,
+        trigger=plan.trigger,
         subject=document["subject"],
         html=re.sub(r'class="(\w+)"', lambda found: f'style="{_STYLES[found[1]]}"', html),
         text=f"{text}\n\n-- \n{footer_text}\n",

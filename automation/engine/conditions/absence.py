@@ -38,8 +38,8 @@ class Absence(Condition):
     label = "Did not do"
     kind = "What happened before"
     help = "Within a time, since a date, or: this event and then nothing (the engine waits and decides)."
-    icon = "absence"
-    sentence = "no {event_type} in the last {within_hours}"
+    icon = "∅"
+    sentence = "no {event_type} {after} {within_hours}"
     examples = (
         Example(
             "No purchase in the last 30 days",
@@ -78,12 +78,24 @@ class Absence(Condition):
         default=None, gt=0, le=MAX_HOURS, title="Within hours", json_schema_extra={"x-unit": "hours"}
     )
     within_minutes: float | None = Field(
-        default=None, gt=0, le=MAX_HOURS * 60, title="Within minutes", json_schema_extra={"x-unit": "minutes"}
+        default=None,
+        gt=0,
+        le=MAX_HOURS * 60,
+        title="Within minutes",
+        json_schema_extra={"x-unit": "minutes", "x-instead-of": "within_hours"},
     )
     since: str | None = Field(
-        default=None, max_length=40, title="Since", json_schema_extra={"format": "date"}
+        default=None,
+        max_length=40,
+        title="Since",
+        json_schema_extra={"format": "date", "x-instead-of": "within_hours"},
     )
-    after: bool = Field(default=False, title="And then", description="Counts the time after this event.")
+    after: bool = Field(
+        default=False,
+        title="And then",
+        description="Counts the time after this event.",
+        json_schema_extra={"x-labels": {"false": "in the last", "true": "after it, for"}},
+    )
     same: FieldPath | None = Field(
         default=None, title="The same", json_schema_extra={"x-source": "event_fields"}
     )

@@ -53,7 +53,8 @@ class Condition(BaseModel):
     label: ClassVar[str] = ""  # Name on the card.
     kind: ClassVar[str] = ""  # Heading in the picker.
     help: ClassVar[str] = ""  # One line under the card.
-    icon: ClassVar[str] = ""
+    icon: ClassVar[str] = ""  # One symbol in front of the label.
+    joiner: ClassVar[str] = ""  # Groups only: the word between two of its nodes.
     sentence: ClassVar[str] = ""  # "…{field}…"
     examples: ClassVar[tuple[Example, ...]] = ()
     variant_field: ClassVar[str] = ""  # Second discriminator, where the source format has one.
@@ -133,6 +134,8 @@ class Condition(BaseModel):
         target["description"] = cls.help
         target["x-kind"], target["x-icon"] = cls.kind, cls.icon
         target["x-sentence"], target["x-help"] = cls.sentence, cls.help
+        if cls.joiner:
+            target["x-joiner"] = cls.joiner
         return shape
 
 

@@ -55,7 +55,7 @@ class BrowsingIntensity(Condition):
     label = "Browsing intensity"
     kind = "How they behave"
     help = "Counts in a window that ends now; or compares with the customer's own earlier windows."
-    icon = "eye"
+    icon = "◉"
     sentence = "they reach at least {at_least} {measure} in the last {timeframe_hours}"
     examples = (
         Example(

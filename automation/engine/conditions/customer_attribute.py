@@ -24,8 +24,8 @@ class CustomerAttribute(Comparison, Condition):
     label = "Customer"
     kind = "Who it is"
     help = "A profile field or trait, with this event already counted. before.… gives the value before it."
-    icon = "person"
-    sentence = "{attribute} compares"
+    icon = "♟"
+    sentence = "the customer's {attribute} {operator} {value}"
     examples = (
         Example(
             "Valuable customers",

@@ -24,6 +24,14 @@ _NO_DATE = broken("This value is not a date.")
 _NO_VALUE = broken("The date to compare with cannot be read.")
 _BIRTHDAY = {"type": "date", "attribute": "traits.birthday", "comparison": "anniversary"}
 
+_LABELS = {
+    "before": "is before",
+    "after": "is after",
+    "within_last": "is within the last",
+    "within_next": "is within the next",
+    "anniversary": "has its anniversary",
+}
+
 
 @condition
 class Date(Condition):
@@ -32,8 +40,8 @@ class Date(Condition):
     label = "Date"
     kind = "When"
     help = "Calendar days in the customer's time zone. An anniversary of 29 February is kept on the 28th."
-    icon = "calendar"
-    sentence = "{attribute} {comparison} {value}"
+    icon = "▦"
+    sentence = "{attribute} {comparison} {value} {days}"
     examples = (
         Example(
             "Birthday today",
@@ -59,10 +67,29 @@ class Date(Condition):
 
     type: Literal["date"]
     attribute: FieldPath = Field(title="Date", json_schema_extra={"x-source": "attributes"})
-    comparison: Literal["before", "after", "within_last", "within_next", "anniversary"] = Field(title="Is")
-    value: str | None = Field(default=None, max_length=40, title="Than", json_schema_extra={"format": "date"})
-    days: int | None = Field(default=None, ge=0, le=3650, title="Days")
-    days_before: int = Field(default=0, ge=0, le=365, title="Days ahead of the anniversary")
+    comparison: Literal["before", "after", "within_last", "within_next", "anniversary"] = Field(
+        title="Is", json_schema_extra={"x-labels": _LABELS}
+    )
+    value: str | None = Field(
+        default=None,
+        max_length=40,
+        title="Than",
+        json_schema_extra={"format": "date", "x-when": {"comparison": ["before", "after"]}},
+    )
+    days: int | None = Field(
+        default=None,
+        ge=0,
+        le=3650,
+        title="Days",
+        json_schema_extra={"x-when": {"comparison": ["within_last", "within_next"]}, "x-suffix": "days"},
+    )
+    days_before: int = Field(
+        default=0,
+        ge=0,
+        le=365,
+        title="Days ahead of the anniversary",
+        json_schema_extra={"x-when": {"comparison": ["anniversary"]}},
+    )
 
     def compile(self) -> Check:
         """Read the date, turn it into a local day, compare."""

@@ -23,7 +23,7 @@ class DayOfWeek(Condition):
     label = "Day of the week"
     kind = "When"
     help = "In the customer's time zone; judged again at the moment of delivery."
-    icon = "calendar"
+    icon = "▦"
     sentence = "it is {allowed_days} for the customer"
     examples = (
         Example(

@@ -53,7 +53,7 @@ class EngagementDecline(Condition):
     label = "Engagement declines"
     kind = "How they behave"
     help = "Compares a window with the customer's own time before it. Too little evidence is not a decline."
-    icon = "down"
+    icon = "↘"
     sentence = (
         "engagement in the last {timeframe_hours} is at least {decline_percent} % "
         "below the {baseline_hours} before"

@@ -29,6 +29,13 @@ from automation.engine.window import hours, up_to_now
 
 _COMPARISONS = {"greater_than_or_equal": "at least", "less_than_or_equal": "at most", "equals": "exactly"}
 _AGGREGATES = {"sum": AGGREGATES["sum"], "avg": mean, "min": AGGREGATES["min"], "max": AGGREGATES["max"]}
+_MEASURES = {
+    "count": "the number",
+    "sum": "the sum of the",
+    "avg": "the average",
+    "min": "the smallest",
+    "max": "the largest",
+}
 _NOT_NUMBERS = broken("A value to be added up is not a number.")
 _UNCLEAR = broken("Some events in the window could not be compared.")
 _NOTHING = Result(Verdict.NOT_MET, reason="No event in the window has this value.")
@@ -41,8 +48,8 @@ class EventCount(Condition):
     label = "How often"
     kind = "What happened before"
     help = "Counts events in a window that ends now, the current one included."
-    icon = "count"
-    sentence = "{event_type} happened {operator} {value} times in the last {timeframe_hours}"
+    icon = "№"
+    sentence = "{aggregate} {field} of {event_type} is {operator} {value} in the last {timeframe_hours}"
     examples = (
         Example(
             "Three views in a day, this one included",
@@ -75,9 +82,13 @@ class EventCount(Condition):
     type: Literal["event_count"]
     event_type: EventName = Field(title="Event", json_schema_extra={"x-source": "event_types"})
     data_conditions: DataConditions = Field(default=[])
-    aggregate: Literal["count", "sum", "avg", "min", "max"] = Field(default="count", title="Measure")
+    aggregate: Literal["count", "sum", "avg", "min", "max"] = Field(
+        default="count", title="Measure", json_schema_extra={"x-labels": {**_MEASURES}}
+    )
     field: FieldPath | None = Field(
-        default=None, title="Of the field", json_schema_extra={"x-source": "event_fields"}
+        default=None,
+        title="Of the field",
+        json_schema_extra={"x-source": "event_fields", "x-when": {"aggregate": ["sum", "avg", "min", "max"]}},
     )
     operator: Literal["greater_than_or_equal", "less_than_or_equal", "equals"] = Field(
         default="greater_than_or_equal", title="Operator", json_schema_extra={"x-labels": {**_COMPARISONS}}

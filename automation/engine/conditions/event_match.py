@@ -25,7 +25,7 @@ class EventMatch(Condition):
     label = "Event"
     kind = "What happens now"
     help = "The event that just arrived. The first one of a trigger is its WHEN."
-    icon = "bolt"
+    icon = "⚡"
     sentence = "{event_type} happens"
     examples = (
         Example(

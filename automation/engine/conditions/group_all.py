@@ -23,7 +23,8 @@ class All(Condition):
     label = "All of these"
     kind = "Groups"
     help = "Every condition in the group must hold."
-    icon = "all"
+    icon = "∧"
+    joiner = "and"
     sentence = "all of: {conditions}"
     examples = (
         Example(

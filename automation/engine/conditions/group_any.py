@@ -23,7 +23,8 @@ class AnyOf(Condition):
     label = "Any of these"
     kind = "Groups"
     help = "At least one condition in the group must hold."
-    icon = "any"
+    icon = "∨"
+    joiner = "or"
     sentence = "any of: {conditions}"
     examples = (
         Example(

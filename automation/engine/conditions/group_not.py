@@ -23,7 +23,8 @@ class NoneOf(Condition):
     label = "None of these"
     kind = "Groups"
     help = "No condition in the group may hold."
-    icon = "not"
+    icon = "¬"
+    joiner = "or"
     sentence = "none of: {conditions}"
     examples = (
         Example(

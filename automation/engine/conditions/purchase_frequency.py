@@ -28,6 +28,9 @@ class _Purchases(NamedTuple):
     since_last: timedelta | None
 
 
+_WORDS = {"count": "at least", "interval": "regular, with at least", "overdue": "overdue, after at least"}
+
+
 @condition
 class PurchaseFrequency(Condition):
     """`count`: at least so many purchases in the window. `interval`: they are typically at most so far apart.
@@ -37,8 +40,8 @@ class PurchaseFrequency(Condition):
     label = "Purchase frequency"
     kind = "How they behave"
     help = "Counts purchases in the window, or compares with the customer's own rhythm."
-    icon = "bag"
-    sentence = "at least {min_purchases} purchases in the last {timeframe_hours}"
+    icon = "⟳"
+    sentence = "{measure} {min_purchases} purchases in the last {timeframe_hours}"
     examples = (
         Example(
             "Two purchases in a week",
@@ -62,7 +65,9 @@ class PurchaseFrequency(Condition):
 
     type: Literal["behavior_pattern"]
     pattern_type: Literal["purchase_frequency"]
-    measure: Literal["count", "interval", "overdue"] = Field(default="count", title="Measure")
+    measure: Literal["count", "interval", "overdue"] = Field(
+        default="count", title="Measure", json_schema_extra={"x-labels": {**_WORDS}}
+    )
     timeframe_hours: float = Field(
         default=24, gt=0, le=MAX_HOURS, title="Window", json_schema_extra={"x-unit": "hours"}
     )
@@ -78,9 +83,15 @@ class PurchaseFrequency(Condition):
         gt=0,
         le=MAX_HOURS,
         title="Typically at most apart",
-        json_schema_extra={"x-unit": "hours"},
+        json_schema_extra={"x-unit": "hours", "x-when": {"measure": ["interval"]}},
     )
-    overdue_factor: float = Field(default=1.5, ge=1, le=20, title="Times the usual interval")
+    overdue_factor: float = Field(
+        default=1.5,
+        ge=1,
+        le=20,
+        title="Times the usual interval",
+        json_schema_extra={"x-when": {"measure": ["overdue"]}},
+    )
     events: list[EventName] = Field(
         default=["purchase_completed"],
         min_length=1,

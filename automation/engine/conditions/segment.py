@@ -24,8 +24,8 @@ class Segment(Condition):
     label = "Segment"
     kind = "Who it is"
     help = "Whether the customer is in a segment, and for how long."
-    icon = "segment"
-    sentence = "{membership} segment {segment}"
+    icon = "◔"
+    sentence = "they are {membership} the segment {segment}"
     examples = (
         Example(
             "At risk for at least two days",
@@ -49,7 +49,11 @@ class Segment(Condition):
         default="in", title="Is", json_schema_extra={"x-labels": {"in": "in", "not_in": "not in"}}
     )
     since_hours: float | None = Field(
-        default=None, gt=0, le=MAX_HOURS, title="For at least", json_schema_extra={"x-unit": "hours"}
+        default=None,
+        gt=0,
+        le=MAX_HOURS,
+        title="For at least",
+        json_schema_extra={"x-unit": "hours", "x-when": {"membership": ["in"]}},
     )
 
     def compile(self) -> Check:

@@ -39,11 +39,21 @@ _CART = {
 class Step(BaseModel):
     """One event of a sequence, or one that must not come in between."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        frozen=True,
+        json_schema_extra={"x-sentence": "{absent} {event_type}"},
+    )
 
     event_type: EventName = Field(title="Event", json_schema_extra={"x-source": "event_types"})
     data_conditions: DataConditions = Field(default=[])
-    absent: bool = Field(default=False, title="Must not happen in between")
+    absent: bool = Field(
+        default=False,
+        title="Must not happen in between",
+        json_schema_extra={"x-labels": {"false": "then", "true": "with no"}},
+    )
     same_in: FieldPath | None = Field(
         default=None,
         title="The same in",
@@ -130,7 +140,7 @@ class Sequence(Condition):
     label = "Sequence"
     kind = "What happened before"
     help = "Steps in order. The event that just arrived must be the last step."
-    icon = "steps"
+    icon = "⇢"
     sentence = "{sequence} within {timeframe_hours}"
     examples = (
         Example(

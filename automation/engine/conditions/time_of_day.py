@@ -31,7 +31,7 @@ class TimeOfDay(Condition):
     label = "Time of day"
     kind = "When"
     help = "In the customer's time zone, from start up to but not including the end; may pass midnight."
-    icon = "clock"
+    icon = "◷"
     sentence = "it is between {start} and {end} for the customer"
     examples = (
         Example(
@@ -58,8 +58,12 @@ class TimeOfDay(Condition):
     time_condition_type: Literal["time_of_day"]
     start: Start | None = Field(default=None, title="From", json_schema_extra={"format": "time"})
     end: End | None = Field(default=None, title="To", json_schema_extra={"format": "time"})
-    start_hour: int | None = Field(default=None, ge=0, le=23, title="From hour")
-    end_hour: int | None = Field(default=None, ge=0, le=24, title="To hour")
+    start_hour: int | None = Field(
+        default=None, ge=0, le=23, title="From hour", json_schema_extra={"x-instead-of": "start"}
+    )
+    end_hour: int | None = Field(
+        default=None, ge=0, le=24, title="To hour", json_schema_extra={"x-instead-of": "end"}
+    )
 
     @property
     def minutes(self) -> tuple[int, int]:

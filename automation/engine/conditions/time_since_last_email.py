@@ -25,7 +25,7 @@ class TimeSinceLastEmail(Condition):
     label = "Time since the last message"
     kind = "When"
     help = "Counts e-mail unless another channel is chosen. Who never got one passes."
-    icon = "mail"
+    icon = "✉"
     sentence = "the last {channel} is at least {hours} ago"
     examples = (
         Example(
