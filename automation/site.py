@@ -1,89 +1,28 @@
-"""The admin site: Beckon's name, and a sidebar grouped by job instead of by app.
+"""The admin site: Beckon's name, a sidebar by job, a search box, and pages that stand beside the models.
 
 Not in the package `admin`, whose import registers models on the site that this module makes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import models
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.text import slugify
+from django.urls import URLPattern, URLResolver
+from django.utils.translation import gettext as _
 
+from automation import sidebar
 from automation.audit.staff import Audited
 from automation.export_button import Exports
 from automation.export_columns import EXPORTED
 from profiles.masking import Discreet, hidden, may_see
 
-# Title of the group -> models, in the order of the sidebar. What is not named here keeps its app's group.
-GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Automation", ("automation.Trigger", "automation.Template", "automation.Task")),
-    ("Customers", ("profiles.Profile", "profiles.Segment", "profiles.Membership", "profiles.Consent")),
-    (
-        "What happened",
-        ("automation.Event", "automation.Execution", "automation.Delivery", "automation.MissSample"),
-    ),
-    (
-        "Settings",
-        (
-            "automation.WriteKey",
-            "profiles.AddressSuppression",
-            "automation.AuditEntry",
-            "profiles.Erasure",
-            "auth.User",
-            "auth.Group",
-            "django_celery_beat.PeriodicTask",
-            "django_celery_beat.IntervalSchedule",
-            "django_celery_beat.CrontabSchedule",
-        ),
-    ),
-    (
-        "For developers",
-        (
-            "automation.QuarantinedEvent",
-            "automation.QueuedEvent",
-            "automation.Heartbeat",
-            "automation.Tally",
-            "automation.CatalogueEntry",
-            "automation.TriggerVersion",
-            "automation.SendReservation",
-            "profiles.Identity",
-            "profiles.Tombstone",
-            "automation.Epoch",
-            "django_celery_beat.SolarSchedule",
-            "django_celery_beat.ClockedSchedule",
-            "automation.AuditCheck",
-            "automation.AuditPersonal",
-            "axes.AccessAttempt",
-            "axes.AccessFailureLog",
-            "axes.AccessLog",
-        ),
-    ),
-)
-
-# What a member of staff calls it, where that differs from the model's name.
-NAMES: dict[str, str] = {
-    "profiles.Profile": "Customers",
-    "profiles.AddressSuppression": "Suppression list",
-    "profiles.Erasure": "Receipts of erasures",
-    "automation.Execution": "Decisions",
-    "automation.MissSample": "Events that did not match",
-    "automation.WriteKey": "API keys",
-    "automation.QuarantinedEvent": "Quarantine",
-    "automation.QueuedEvent": "Queue",
-    "automation.Heartbeat": "Workers",
-    "automation.Tally": "Counters",
-    "automation.AuditEntry": "Audit log",
-    "automation.AuditPersonal": "Audit log: personal values",
-    "automation.AuditCheck": "Audit log: last check",
-    "axes.AccessAttempt": "Wrong passwords",
-    "axes.AccessLog": "Log-ins",
-}
-
+View = Callable[[HttpRequest], HttpResponse]
 
 # The action of axes needs attributes that only a log-in gives to its request; the tidy task does its work.
 WITHOUT_OWN_ACTIONS = frozenset({"axes.AccessAttempt"})
@@ -105,6 +44,10 @@ class BeckonAdminSite(admin.AdminSite):
     index_title = "What would you like to do?"
     site_url = None
 
+    # Pages beside the models add themselves here; one is the start page of those who may see triggers.
+    more_urls: ClassVar[list[Callable[[admin.AdminSite], list[URLPattern]]]] = []
+    home: ClassVar[View | None] = None
+
     def register(
         self, model_or_iterable: Any, admin_class: type[admin.ModelAdmin[Any]] | None = None, **options: Any
     ) -> None:
@@ -113,37 +56,35 @@ class BeckonAdminSite(admin.AdminSite):
         for model in listed:
             super().register(model, _with_hooks(model, admin_class or admin.ModelAdmin), **options)
 
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        ours = [pattern for more in self.more_urls for pattern in more(self)]
+        return [*ours, *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The Overview for those who may see triggers; Django's list of what they may open for the others."""
+        if self.home is not None and request.user.has_perm("automation.view_trigger"):
+            return type(self).home(request)  # type: ignore[misc]
+        return super().index(request, extra_context)
+
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Names of customers may be addresses; pickers show them like the lists do."""
         return DiscreetAutocomplete.as_view(admin_site=self)(request)  # type: ignore[return-value]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "environment": environment()}
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = super().get_app_list(request, app_label)
         if app_label is not None:
             return apps
-        found: dict[str, Any] = {}
-        for app in apps:
-            for entry in app["models"]:
-                label = entry["model"]._meta.label
-                found[label] = {**entry, "name": NAMES.get(label, entry["name"])}
-        listed = []
-        for title, labels in GROUPS:
-            entries = [found.pop(label) for label in labels if label in found]
-            if entries:
-                listed.append(
-                    {
-                        "name": title,
-                        "app_label": slugify(title),
-                        "app_url": f"{reverse('admin:index')}#{slugify(title)}",
-                        "has_module_perms": True,
-                        "models": entries,
-                    }
-                )
-        for app in apps:
-            app["models"] = [entry for entry in app["models"] if entry["model"]._meta.label in found]
-            if app["models"]:
-                listed.append(app)
-        return listed
+        return sidebar.grouped(request, apps)
+
+
+def environment() -> str:
+    """What stands beside the name of the site while no mail can leave; empty where it does."""
+    if settings.EMAIL_URL and not settings.LOCAL_MAILBOX:
+        return ""
+    return _("DEMO – mail goes to the local mailbox, none is delivered")
 
 
 def _with_hooks(

@@ -215,6 +215,11 @@ EMAIL_URL = declare(
     "EMAIL_URL", "", "smtp://user:password@host:port; empty: the local mailbox.", is_secret=True
 )
 vars().update(environ.Env.email_url_config(EMAIL_URL or "smtp://127.0.0.1:1025"))
+LOCAL_MAILBOX = declare(
+    "BECKON_LOCAL_MAILBOX",
+    False,
+    "EMAIL_URL is the local mailbox, which delivers nothing; up and demo set it.",
+)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = declare("DEFAULT_FROM_EMAIL", "Beckon <hello@example.com>", "Sender of every e-mail.")
 MESSAGE_ID_DOMAIN = declare("MESSAGE_ID_DOMAIN", "beckon.local", "Domain in the Message-ID of every e-mail.")

@@ -86,6 +86,7 @@ class Supervisor:
         if not self.env.get("EMAIL_URL"):
             listener = self._listen("127.0.0.1", FIRST_MAIL_PORT)
             self.env["EMAIL_URL"] = f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+            self.env["BECKON_LOCAL_MAILBOX"] = "true"
             self.ledger = self.paths.mail / "ledger.jsonl"
             chosen.append(programs.mailbox(listener, self.ledger))
         if web:

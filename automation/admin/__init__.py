@@ -10,6 +10,7 @@ from automation.admin import (
     keys,
     messages,
     privacy,
+    search,
     triggers,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "keys",
     "messages",
     "privacy",
+    "search",
     "triggers",
 ]
