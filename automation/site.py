@@ -44,9 +44,9 @@ class BeckonAdminSite(admin.AdminSite):
     index_title = "What would you like to do?"
     site_url = None
 
-    # Pages beside the models add themselves here; one is the start page of those who may see triggers.
+    # Pages beside the models add themselves here; the first of `home` starts the day of who may see triggers.
     more_urls: ClassVar[list[Callable[[admin.AdminSite], list[URLPattern]]]] = []
-    home: ClassVar[View | None] = None
+    home: ClassVar[list[View]] = []
 
     def register(
         self, model_or_iterable: Any, admin_class: type[admin.ModelAdmin[Any]] | None = None, **options: Any
@@ -62,8 +62,8 @@ class BeckonAdminSite(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The Overview for those who may see triggers; Django's list of what they may open for the others."""
-        if self.home is not None and request.user.has_perm("automation.view_trigger"):
-            return type(self).home(request)  # type: ignore[misc]
+        if self.home and request.user.has_perm("automation.view_trigger"):
+            return self.home[0](request)
         return super().index(request, extra_context)
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:

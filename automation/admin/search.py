@@ -12,6 +12,7 @@ from django.db.models.lookups import Exact
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -38,7 +39,7 @@ class Hit(NamedTuple):
 class Kind(NamedTuple):
     """One kind of record, and how it is looked up."""
 
-    title: str
+    title: str | Promise
     permission: str
     find: Callable[[HttpRequest, str], list[Hit]]
 
