@@ -12,7 +12,7 @@ from django.db import connection
 
 from automation.engine.types import Event, Sent
 
-_decode = msgspec.json.Decoder().decode
+decoded = msgspec.json.Decoder().decode
 EVENT_COLUMNS = (
     "e.id, e.message_id, e.name, e.profile_id, e.occurred_at, e.received_at, e.data::text, e.context::text,"
     " e.session_id, e.source"
@@ -23,7 +23,7 @@ MAX_SENDS = 200  # Newest reservations loaded for each customer; more than any s
 def event_of(row: tuple[Any, ...]) -> Event:
     """The frozen event of a row of EVENT_COLUMNS."""
     return Event(
-        row[0], row[1], row[2], row[3], row[4], row[5], _decode(row[6]), _decode(row[7]), row[8], row[9]
+        row[0], row[1], row[2], row[3], row[4], row[5], decoded(row[6]), decoded(row[7]), row[8], row[9]
     )
 
 
@@ -99,7 +99,7 @@ def fired(profile_ids: Collection[int], trigger_ids: Collection[int]) -> dict[in
             [list(profile_ids), list(trigger_ids)],
         )
         for row in cursor.fetchall():
-            found[row[0]][row[1]] = FiredRow(row[2], row[3], _decode(row[4]), _decode(row[5]), *row[6:])
+            found[row[0]][row[1]] = FiredRow(row[2], row[3], decoded(row[4]), decoded(row[5]), *row[6:])
     return found
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from automation.actions import registry as actions
 from automation.engine.definition import TriggerDefinition
-from automation.engine.rules import describe
-from automation.engine.validate import validate_definition
+from automation.engine.rules import describe, describe_conditions
+from automation.engine.validate import validate_conditions, validate_definition
 
 LABELS: Mapping[str, str] = {
     "key": "key",
@@ -59,6 +59,14 @@ def of_definition(definition: TriggerDefinition) -> str:
         parts.append(f"if {' and '.join(said['if'])}")
     parts.append(f"then {', then '.join(describe_action(action) for action in definition.actions)}")
     return f"{', '.join(parts)}."
+
+
+def parts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """{"when": sentence, "if": [sentences], "then": [sentences]}; what cannot be read is left out."""
+    nodes = [node for item in document["conditions"] for node in validate_conditions([item])[0] or ()]
+    said = describe_conditions(nodes) if nodes else {"when": "", "if": []}
+    then = [describe_action(item) for item in document["actions"] if isinstance(item, Mapping)]
+    return {**said, "then": then}
 
 
 def describe_action(document: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from automation import wording
 from automation.actions.registry import ACTIONS
 from automation.admin import links, trigger_facts
+from automation.admin.preview import Previewing
 from automation.admin.publishing import AskedFilter, Publishing
 from automation.admin.trigger_form import MODES, PRIORITIES, TriggerForm
 from automation.engine.conditions import CONDITIONS
@@ -66,7 +67,7 @@ class TriggerChangeList(Titled):
 
 
 @admin.register(Trigger)
-class TriggerAdmin(Publishing, WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
+class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
     """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused.
 
     Where a second person has to publish, saving stores the change only and leads to the page that asks for it.

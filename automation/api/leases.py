@@ -28,7 +28,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from automation.api.buckets import Buckets
+from automation.buckets import Buckets
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from automation.api.buckets import Buckets
 from automation.api.leases import SharedBuckets
 from automation.api.problems import ProblemError
+from automation.buckets import Buckets
 from automation.client_address import client_address, network_of
 
 # These stop loops, not shops: many shops may stand behind one proxy.

@@ -212,8 +212,28 @@ def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) 
     history = loaded.histories.get(event.profile_id, [])
     earlier = history[: bisect_left(loaded.orders[event.profile_id], event.order)] if history else ()
     facts = _facts(step, history=earlier, segments=customer.segments, sends=customer.sends)
+    asking = weigh(step.hits, facts, customer, outcomes, now, is_late=step.is_late)
+    if asking:
+        state = customer.state(step.after, loaded.dead, now)
+        outcomes.decisions += judge(asking, facts, customer, state, loaded.fired_this_hour, now, step.is_late)
+
+
+def weigh(
+    hits: Iterable[Plan],
+    facts: Facts,
+    customer: Customer,
+    outcomes: Outcomes,
+    now: datetime,
+    *,
+    is_late: bool = False,
+) -> list[tuple[Plan, str]]:
+    """Ask all conditions of each trigger in `hits`; returns what the judge has to be asked, with its dedupe key.
+
+    Everything else that comes of them is noted in `outcomes`: misses, repeats, what is broken, what waits.
+    """
+    event = facts.event
     asking = []
-    for plan in step.hits:
+    for plan in hits:
         result = plan.trigger.full(facts)
         key = plan.dedupe_key(facts)
         if result.verdict is Verdict.NOT_MET:
@@ -225,7 +245,7 @@ def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) 
             key = f"e:{event.id}"  # What could not be checked does not use up the value the trigger names.
             held = (Held(Reason.BROKEN_CONDITION, None, {"why": result.reason[:200]}),)
             outcomes.decisions.append(Decision(plan, event, facts, key, ExecutionStatus.SUPPRESSED, held))
-        elif plan.is_immediate or step.is_late or customer.is_erased:
+        elif plan.is_immediate or is_late or customer.is_erased:
             asking.append((plan, key))
         else:
             customer.dedupe_keys |= {(plan.trigger.trigger_id, key)}
@@ -240,9 +260,7 @@ def _second_pass(step: Step, loaded: Loaded, outcomes: Outcomes, now: datetime) 
                     due_at=max(plan.due_at(facts), now),
                 )
             )
-    if asking:
-        state = customer.state(step.after, loaded.dead, now)
-        outcomes.decisions += judge(asking, facts, customer, state, loaded.fired_this_hour, now, step.is_late)
+    return asking
 
 
 def judge(

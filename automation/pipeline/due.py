@@ -125,7 +125,7 @@ def _decide(rows: Sequence[Waiting], profiles: dict[int, Locked], now: datetime)
         if event is None:  # Its partition was dropped while it waited.
             event = Event(row.event_id, "", "", row.profile_id, row.event_at, row.event_at)
         facts = facts_of(event, locked, customers[row.profile_id], histories.get(row.profile_id, []), now)
-        held = _not_any_more(row, plan, facts)
+        held = no_longer(row.mode, plan, facts)
         if held:
             decision = Decision(plan, event, facts, row.dedupe_key, ExecutionStatus.SUPPRESSED, (held,))
             decisions.append((decision, row))
@@ -161,10 +161,10 @@ def _histories(rows: Sequence[Waiting], plans: Sequence[Plan], now: datetime) ->
     return selectors.histories({row.profile_id for row in rows}, names, first, now, limit + len(rows))
 
 
-def _not_any_more(row: Waiting, plan: Plan, facts: Facts) -> Held | None:
-    """A reason from what happened while it waited, before the judge is asked."""
+def no_longer(mode: str, plan: Plan, facts: Facts) -> Held | None:
+    """A reason from what happened while it waited, before the judge is asked; `mode` is its trigger's, now."""
     trigger = plan.trigger
-    if row.mode not in ("live", "shadow"):
+    if mode not in ("live", "shadow"):
         return Held(Reason.TRIGGER_PAUSED)
     later = canceller(trigger, facts)
     if later is not None:

@@ -110,7 +110,7 @@ def plan_of(trigger: CompiledTrigger) -> Plan:
     key = (trigger.version_id, trigger.mode)
     found = _plans.get(key)
     if found is None or found.trigger is not trigger:
-        found = _plans[key] = _make(trigger)
+        found = _plans[key] = make(trigger)
     return found
 
 
@@ -123,10 +123,11 @@ def plan_of_version(version_id: int, mode: Mode) -> Plan:
         )
         trigger_id, text = cursor.fetchone()
     definition = TriggerDefinition.model_validate_json(text)
-    return _make(compile_trigger(definition, trigger_id=trigger_id, version_id=version_id, mode=mode))
+    return make(compile_trigger(definition, trigger_id=trigger_id, version_id=version_id, mode=mode))
 
 
-def _make(trigger: CompiledTrigger) -> Plan:
+def make(trigger: CompiledTrigger) -> Plan:
+    """The plan of one compiled version, also of one that was never published."""
     definition = trigger.definition
     actions = plan(definition.actions)
     period = definition.max_per_period

@@ -17,8 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from automation.api import keys, throttle
-from automation.api.buckets import Buckets
 from automation.api.keys import HasScope
+from automation.buckets import Buckets
 from automation.models import Event, WriteKey
 from tests.integration.api.shops import EVENTS, Shop
 

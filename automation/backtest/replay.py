@@ -1,0 +1,211 @@
+"""The loop: stored events in order through the engine's own matcher and judge. Reads only."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from automation.backtest import past, window
+from automation.backtest.course import Course
+from automation.backtest.funnel import Funnel, UnreadError, event_alone
+from automation.backtest.step import Ending, Step
+from automation.backtest.window import Entry
+from automation.engine.bucketing import bucket
+from automation.engine.definition import TriggerDefinition
+from automation.engine.rules import compile_trigger
+from automation.engine.suppression import CustomerState
+from automation.engine.types import Event, ExecutionStatus, Facts, Mode, Reason
+from automation.models import Trigger
+from automation.pipeline import due
+from automation.pipeline.cancelling import facts_of
+from automation.pipeline.customer import zone_of
+from automation.pipeline.decide import Decision, Outcomes, judge, weigh
+from automation.pipeline.plan import Plan, make
+from profiles.behavior import State, view
+from profiles.services import Locked
+
+CHUNK = 250  # Customers loaded at once.
+LOADING_SHARE = 0.6  # Of the time allowed: what may pass before the last customers are loaded.
+UNSAVED = 0  # The id of a trigger that has none.
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Inside, PostgreSQL itself refuses every write."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        yield
+
+
+class Look(NamedTuple):
+    """One customer at one event."""
+
+    facts: Facts
+    state: CustomerState
+
+
+class Replay:
+    """One trigger over one stretch of time. Use it once: `run`, then read `steps`."""
+
+    def __init__(
+        self,
+        definition: TriggerDefinition,
+        *,
+        since: datetime,
+        until: datetime,
+        trigger_id: int | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        compiled = compile_trigger(definition, trigger_id=trigger_id or UNSAVED, version_id=0, mode=Mode.LIVE)
+        self.plan: Plan = make(compiled)
+        self.funnel = Funnel(definition)
+        self.since, self.until = since, until
+        self.steps: list[Step] = []
+        self.events = 0
+        self._give_up_at = time.monotonic() + max_seconds * LOADING_SHARE if max_seconds else None
+        self._courses: dict[int, Course] = {}
+        self._due: list[tuple[datetime, int, Step, str]] = []
+        self._numbers = itertools.count()
+        self._hour: datetime | None = None
+        self._fired_this_hour: dict[int, int] = {}
+
+    def load(self, limit: int | None) -> bool:
+        """Find the newest `limit` events of the time; returns whether there are more."""
+        names = self.plan.trigger.event_names
+        found = (
+            window.entries(names, self.since, self.until, None if limit is None else limit + 1)
+            if names
+            else []
+        )
+        is_cut = limit is not None and len(found) > limit
+        if is_cut:
+            found = found[1:]
+            self.since = found[0].event.occurred_at
+        self.take(found)
+        return is_cut
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Judge these events, ascending."""
+        self.steps = [Step(event, is_late) for event, is_late in entries]
+        self.events = len(self.steps)
+
+    def run(self) -> None:
+        """Judge the events; afterwards `steps` holds those that time allowed, each with its ending."""
+        open_steps = [step for step in self.steps if not self._ask_event(step)]
+        self._meet(open_steps)
+        for step in open_steps:
+            if step.event.profile_id in self._courses:
+                self._come_due(before=step.event.occurred_at)
+                self._decide(step)
+        self._come_due(before=None)
+
+    def look(self, entry: Entry) -> Look:
+        """What the engine would see at one event, before anything is judged."""
+        event = entry.event
+        keys = dict(Trigger.objects.values_list("pk", "key"))
+        course = past.courses([event.profile_id], self.plan, keys, self.since, self.until)[event.profile_id]
+        facts, after = _facts(event, course)
+        at = event.occurred_at
+        return Look(facts, course.customer.state(after, course.dead_at(at), at))
+
+    def _ask_event(self, step: Step) -> bool:
+        """Ask what the event alone can answer; True when that decides it."""
+        try:
+            return self.funnel.climb(step, event_alone(step.event), is_loaded=False)
+        except UnreadError:
+            return False
+
+    def _meet(self, open_steps: Sequence[Step]) -> None:
+        """Load the customers of these steps, in an order by chance; those for whom time is lacking drop out."""
+        if not open_steps:
+            return
+        keys = dict(Trigger.objects.values_list("pk", "key"))
+        wanted = sorted({step.event.profile_id for step in open_steps}, key=_chance)
+        for start in range(0, len(wanted), CHUNK):
+            if start and self._give_up_at and time.monotonic() > self._give_up_at:
+                limit = _chance(wanted[start])
+                self.steps = [step for step in self.steps if _chance(step.event.profile_id) < limit]
+                return
+            chunk = wanted[start : start + CHUNK]
+            self._courses |= past.courses(chunk, self.plan, keys, self.since, self.until)
+
+    def _decide(self, step: Step) -> None:
+        """The way of `pipeline.decide`: apply, match, judge; the decision falls at the event's own moment."""
+        course, now = self._courses[step.event.profile_id], step.event.occurred_at
+        customer = course.customer
+        facts, after = _facts(step.event, course)
+        if self.funnel.climb(step, facts, is_loaded=True):
+            return
+        outcomes = Outcomes({})
+        asking = weigh([self.plan], facts, customer, outcomes, now, is_late=step.is_late)
+        decisions = outcomes.decisions
+        if asking:
+            state = customer.state(after, course.dead_at(now), now)
+            decisions += judge(asking, facts, customer, state, self._fired_in(now), now, step.is_late)
+        if outcomes.repeated:
+            step.ending, step.reason = Ending.HELD, Reason.DUPLICATE
+        for decision in decisions:
+            self._settle(step, decision, now)
+
+    def _come_due(self, *, before: datetime | None) -> None:
+        """The way of `pipeline.due`: what waits is judged again at its moment."""
+        while self._due and (self._due[0][0] < before if before else self._due[0][0] <= self.until):
+            now, _, step, key = heapq.heappop(self._due)
+            course = self._courses[step.event.profile_id]
+            customer = course.customer
+            state = course.until(now)
+            locked = Locked(course.profile_id, None, None, customer.is_erased, state)
+            facts = facts_of(step.event, locked, customer, course.history, now)
+            held = due.no_longer(Mode.LIVE, self.plan, facts)
+            if held:
+                step.ending, step.reason, step.until = Ending.HELD, held.reason, held.until
+                continue
+            customer.dedupe_keys -= {(self.plan.trigger.trigger_id, key)}  # It must not stand in its own way.
+            seen = customer.state(state, course.dead_at(now), now)
+            (decision,) = judge([(self.plan, key)], facts, customer, seen, self._fired_in(now), now)
+            self._settle(step, decision, now)
+
+    def _settle(self, step: Step, decision: Decision, now: datetime) -> None:
+        if decision.status is ExecutionStatus.SUPPRESSED:
+            step.ending = Ending.HELD
+            step.reason, step.until = decision.held[0].reason, decision.held[0].until
+        elif decision.due_at is not None:
+            step.ending, step.until = Ending.WAITING, decision.due_at
+            entry = (decision.due_at, next(self._numbers), step, decision.dedupe_key)
+            heapq.heappush(self._due, entry)
+        else:
+            step.ending, step.at, step.until = Ending.FIRED, now, None
+
+    def _fired_in(self, now: datetime) -> dict[int, int]:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            self._hour, self._fired_this_hour = hour, {}
+        return self._fired_this_hour
+
+
+def _facts(event: Event, course: Course) -> tuple[Facts, State]:
+    """What conditions may read at an event, and the profile with it."""
+    now, customer = event.occurred_at, course.customer
+    before = course.before(event)
+    after = course.after(event)
+    return Facts(
+        event,
+        view(after, now),
+        view(before, now),
+        now,
+        zone_of(after["time_zone"]),
+        history=course.history,
+        segments=customer.segments,
+        sends=customer.sends,
+    ), after
+
+
+def _chance(profile_id: int) -> float:
+    return bucket("backtest", profile_id)
