@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
+from automation.admin import modes
 from automation.engine.problems import Problem
 from automation.engine.types import MessageClass, Mode, Priority, TriggerType
 from automation.models import Trigger
@@ -23,12 +24,7 @@ PRIORITIES = (
     (int(Priority.MEDIUM), "Medium – within 5 minutes"),
     (int(Priority.LOW), "Low – within 15 minutes"),
 )
-MODES = (
-    (Mode.DRAFT.value, "Draft – ignored by the engine."),
-    (Mode.SHADOW.value, "Shadow – judged and recorded on real events; nothing is sent."),
-    (Mode.LIVE.value, "Live – acts."),
-    (Mode.PAUSED.value, "Paused – nothing new starts; what comes due meanwhile is held back."),
-)
+MODES = modes.choices()
 TYPES = (
     (TriggerType.BEHAVIORAL.value, "Behavioural – answers what a customer just did"),
     (TriggerType.TRANSACTIONAL.value, "Transactional – belongs to an order or an account"),

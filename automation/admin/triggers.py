@@ -3,87 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
-from django.contrib.admin.views.main import ChangeList
-from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from automation import wording
 from automation.actions.registry import ACTIONS
-from automation.admin import links, trigger_facts
+from automation.admin import links, modes, trigger_facts
+from automation.admin.pausing import Pausing, paused_by
 from automation.admin.preview import Previewing
 from automation.admin.publishing import AskedFilter, Publishing
-from automation.admin.trigger_form import MODES, PRIORITIES, TriggerForm
+from automation.admin.testing import Testing
+from automation.admin.trigger_form import TriggerForm
+from automation.admin.trigger_list import EventFilter, ModeFilter, ProblemFilter, TriggerList
+from automation.admin.versions import Versions
 from automation.engine.conditions import CONDITIONS
 from automation.engine.types import Mode, Verdict
 from automation.models import Trigger
 from automation.pipeline import asking, publish
-from profiles.admin.lists import Titled
 from profiles.admin.parts import Cell, Part, Row, WithParts
 
-SENTENCE_SHOWN = 140
-VERSIONS_SHOWN = 20
 _OUTCOMES = {"fired": "Fired", "suppressed": "Held back", "waiting": "Waits"}
-_WORDS = {str(mode): text.partition(" – ")[0] for mode, text in MODES} | {Mode.ARCHIVED.value: "Archived"}
-
-
-class ModeFilter(admin.SimpleListFilter):
-    """By mode; archived triggers are hidden unless asked for."""
-
-    title = "mode"
-    parameter_name = "mode"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(_WORDS.items())
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        first, *rest = super().choices(changelist)
-        yield {**first, "display": "All but archived"}
-        yield from rest
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
-        if self.value() in _WORDS:
-            return queryset.filter(mode=self.value())
-        return queryset.exclude(mode=Mode.ARCHIVED)
-
-
-class TriggerChangeList(Titled):
-    """Adds what each trigger of the page did in the last day, with one query."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        rows = list(self.result_list)
-        done = trigger_facts.lately([trigger.pk for trigger in rows])
-        for trigger in rows:
-            trigger.done = done[trigger.pk]
-        self.result_list = rows  # type: ignore[assignment]
 
 
 @admin.register(Trigger)
-class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Saving in mode live or shadow publishes a version; in any mode an invalid document is refused.
-
-    Where a second person has to publish, saving stores the change only and leads to the page that asks for it.
+class TriggerAdmin(  # type: ignore[type-arg]
+    Publishing, Pausing, Versions, Testing, TriggerList, Previewing, WithParts, admin.ModelAdmin
+):
+    """In any mode an invalid document is refused. Saving into shadow publishes a version; a save that wants it
+    live stores the document and leads to the page that confirms it.
     """
 
     is_about_customers = False
     form = TriggerForm
-    list_display = ("name", "sentence", "shown_mode", "shown_priority", "fired", "held")
-    list_filter = (ModeFilter, AskedFilter, "priority", "message_class", "type")
-    list_per_page = 50
-    search_fields = ("name", "key")
-    ordering = ("name",)
+    list_filter = (ModeFilter, EventFilter, ProblemFilter, AskedFilter, "priority", "message_class", "type")
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_max_show_all = 0
-    actions = ("go_live", "ask_to_publish", "go_shadow", "pause", "archive", "restore")
+    actions = (
+        "go_live",
+        "ask_to_publish",
+        "go_shadow",
+        "pause",
+        "archive",
+        "restore",
+        "duplicate",
+        "export_json",
+        "copy_as_curl",
+    )
 
     # --- The form
 
@@ -157,7 +129,8 @@ class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type
         if wanted in publish.ENGINE_MODES:
             obj.mode = form.initial["mode"] if change else Mode.DRAFT  # Until it is published.
         elif "mode" in form.changed_data:
-            obj.pause_reason = f"Paused by {request.user.get_username()}." if wanted == Mode.PAUSED else ""
+            obj.pause_reason = paused_by(request) if wanted == Mode.PAUSED else ""
+            request.has_stopped = True  # type: ignore[attr-defined]  # Its answer asks what becomes of what waits.
         obj.save()
         if wanted in publish.ENGINE_MODES:
             self.publish_saved(request, obj, wanted)
@@ -172,38 +145,6 @@ class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type
             said.append(f"mode: {form.initial.get('mode')} → {form.instance.mode}")
         return "; ".join(said) or "Nothing changed."
 
-    # --- The list
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return TriggerChangeList
-
-    @admin.display(description="in plain English")
-    def sentence(self, trigger: Trigger) -> str:
-        said = wording.sentence(trigger.document())
-        if not said:
-            return "This cannot be read; see the problems below." if trigger.conditions else "Nothing yet."
-        is_list = hasattr(trigger, "done")
-        return f"{said[:SENTENCE_SHOWN]}…" if is_list and len(said) > SENTENCE_SHOWN else said
-
-    @admin.display(description="mode", ordering="mode")
-    def shown_mode(self, trigger: Trigger) -> SafeString:
-        asked = format_html(' <span class="beckon-mode">{}</span>', "Asked") if trigger.asked_at else ""
-        return format_html(
-            '<span class="beckon-mode mode-{}">{}</span>{}', trigger.mode, _WORDS[trigger.mode], asked
-        )
-
-    @admin.display(description="priority", ordering="priority")
-    def shown_priority(self, trigger: Trigger) -> str:
-        return dict(PRIORITIES)[trigger.priority]
-
-    @admin.display(description="fired, 24 h")
-    def fired(self, trigger: Trigger) -> str:
-        return f"{trigger.done.fired:,}"  # type: ignore[attr-defined]
-
-    @admin.display(description="held back, 24 h")
-    def held(self, trigger: Trigger) -> str:
-        return f"{trigger.done.held:,}"  # type: ignore[attr-defined]
-
     # --- The page
 
     @admin.display(description="what the engine has")
@@ -213,7 +154,7 @@ class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type
             return "Nothing is published yet."
         drift = "" if version.definition == trigger.document() else " What you see here differs from it."
         paused = f" {trigger.pause_reason}" if trigger.pause_reason else ""
-        return f"Version {version.number}, {_WORDS[trigger.mode].lower()}.{paused}{drift}"
+        return f"Version {version.number}, {str(modes.WORDS[trigger.mode]).lower()}.{paused}{drift}"
 
     @admin.display(description="examples")
     def condition_examples(self, trigger: Trigger | None = None) -> SafeString:
@@ -224,53 +165,7 @@ class TriggerAdmin(Publishing, Previewing, WithParts, admin.ModelAdmin):  # type
         return _examples((kind.label, kind.help, _document(kind)) for kind in ACTIONS.values())
 
     def parts(self, request: HttpRequest, obj: Trigger) -> list[Part]:
-        return [_decisions(obj), _misses(obj), _versions(obj)]
-
-    # --- Actions
-
-    @admin.action(description="Publish and go live", permissions=["publish"])
-    def go_live(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._publish(request, queryset, Mode.LIVE)
-
-    @admin.action(description="Publish into shadow (nothing is sent)", permissions=["change"])
-    def go_shadow(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._publish(request, queryset, Mode.SHADOW)
-
-    @admin.action(description="Pause", permissions=["pause"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._set_mode(request, queryset, Mode.PAUSED, f"Paused by {request.user.get_username()}.")
-
-    @admin.action(description="Archive", permissions=["change"])
-    def archive(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._set_mode(request, queryset, Mode.ARCHIVED)
-
-    @admin.action(description="Back to draft", permissions=["change"])
-    def restore(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._set_mode(request, queryset, Mode.DRAFT)
-
-    def _publish(self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode) -> None:
-        for trigger in queryset.order_by("pk"):
-            try:
-                with transaction.atomic():  # Together with its entry in the audit log.
-                    version = publish.publish(trigger, by=request.user, mode=mode)  # type: ignore[arg-type]
-                    self.log_change(request, trigger, f"Version {version.number} is {mode}.")
-            except (publish.Invalid, publish.NeedsApproval) as error:
-                self.message_user(request, f"{trigger.name} stays as it is. {error}", messages.ERROR)
-            else:
-                self.message_user(
-                    request, f"{trigger.name}: version {version.number} is {mode}.", messages.SUCCESS
-                )
-
-    def _set_mode(
-        self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode, reason: str = ""
-    ) -> None:
-        changed = 0
-        for trigger in queryset.order_by("pk"):
-            with transaction.atomic():
-                if publish.set_mode(trigger.pk, mode, by=request.user, reason=reason):  # type: ignore[arg-type]
-                    self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
-                    changed += 1
-        self.message_user(request, f"{changed} {_WORDS[mode.value].lower()}.", messages.SUCCESS)
+        return [_decisions(obj), _misses(obj)]
 
 
 def _decisions(trigger: Trigger) -> Part:
@@ -320,24 +215,6 @@ def _misses(trigger: Trigger) -> Part:
         rows,
         note="Events of the last 24 hours that it listened to and did not answer.",
         links=(Cell("A sample of these events", links.listing("automation.misssample", q=trigger.pk)),),
-    )
-
-
-def _versions(trigger: Trigger) -> Part:
-    newest = trigger.versions.select_related("published_by").order_by("-number")[:VERSIONS_SHOWN]
-    rows = [
-        Row(
-            (
-                Cell(f"Version {version.number}", links.page("automation.triggerversion", version.pk)),
-                Cell(links.clock(version.published_at)),
-                Cell(version.published_by.get_username() if version.published_by else "–"),
-                Cell(version.changes, css="beckon-lines"),
-            )
-        )
-        for version in newest
-    ]
-    return Part(
-        "Versions", ("Version", "Published", "By", "What changed"), rows, empty="Nothing is published yet."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from automation.engine.types import MessageClass, Mode, Priority, TriggerType
+from automation.engine.values import instant
 
 
 class Trigger(models.Model):
@@ -146,6 +148,21 @@ class Trigger(models.Model):
             "on_lost": self.on_lost,
             "value": self.value,
         }
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Set every field from a document, the opposite of `document()`; saving is the caller's.
+
+        The document is valid (see `publish.check`); its key is not taken, because it never changes.
+        """
+        for name, value in document.items():
+            if name == "priority":
+                self.priority = next(p for p in Priority if p.lane == value or p == value)
+            elif name in ("valid_from", "valid_until"):
+                setattr(self, name, instant(value) if value else None)
+            elif name in ("cooldown_path", "dedupe_path"):
+                setattr(self, name, value or "")
+            elif name != "key":
+                setattr(self, name, value)
 
 
 class TriggerVersion(models.Model):

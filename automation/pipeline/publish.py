@@ -6,7 +6,9 @@ worker takes the new version or mode over within 2 seconds of the commit (S-079)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -35,6 +37,10 @@ class Invalid(ValueError):
         )
 
 
+class NotAsConfirmedError(ValueError):
+    """The document or mode is not any more what somebody confirmed."""
+
+
 class NeedsApproval(PermissionError):
     """This person may not bring the trigger live; `ruling` says why."""
 
@@ -56,13 +62,22 @@ def check(document: Mapping[str, Any]) -> dict[str, Problem]:
     return problems
 
 
+def fingerprint(trigger: Trigger) -> str:
+    """Of everything that a person looks at before confirming it: the document, the mode, and what is published."""
+    seen = [trigger.document(), trigger.mode, trigger.current_version_id]
+    return sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
 @transaction.atomic
-def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> TriggerVersion:
+def publish(
+    trigger: Trigger, *, by: User | None, mode: Mode | None = None, confirmed: str | None = None
+) -> TriggerVersion:
     """Make the stored trigger what the engine sees, in `mode` (None: the mode it has).
 
     A trigger that was never stored is stored first. A new version is made only when the document differs
     from the current one. Raises Invalid when the document has problems, and NeedsApproval when a second person
-    has to publish; then nothing changes. `by` None is the system itself: commands, demo, imports.
+    has to publish; then nothing changes. `by` None is the system itself: commands, demo, imports. With
+    `confirmed`, a `fingerprint`, only what has it is published; else NotAsConfirmedError is raised.
     """
     if trigger.pk is None:
         trigger.created_by = trigger.updated_by = by
@@ -76,6 +91,8 @@ def publish(trigger: Trigger, *, by: User | None, mode: Mode | None = None) -> T
     # 1. Nobody else publishes this trigger until we commit.
     locked = Trigger.objects.select_for_update().get(pk=trigger.pk)
     document = locked.document()
+    if confirmed is not None and confirmed != fingerprint(locked):
+        raise NotAsConfirmedError
     # 2. All or nothing.
     problems = check(document)
     if problems:

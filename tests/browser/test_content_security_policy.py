@@ -86,7 +86,7 @@ def test_pages_of_the_admin(visit: Visit, records: dict[str, Any]) -> None:
         asked_by=get_user_model().objects.get(username="root"),
         asked_at="2026-11-24T10:00Z",
     )
-    for step in ("ask", "review"):
+    for step in ("publish", "versions", "test"):
         path = reverse(f"admin:automation_trigger_{step}", args=[trigger.pk])
         assert visit.open(path, f"trigger_{step}") == 200
     visit.open(reverse("admin:automation_trigger_changelist"), "trigger_list_asked")

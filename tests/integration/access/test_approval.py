@@ -9,7 +9,6 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from automation.admin.trigger_form import state_of
 from automation.engine.types import Mode
 from automation.models import Trigger, TriggerVersion
 from automation.pipeline import asking, publish
@@ -38,14 +37,14 @@ def edited(by: User, trigger: Trigger, **fields: Any) -> Trigger:
     return trigger
 
 
-def page(trigger: Trigger, step: str) -> str:
-    return reverse(f"admin:automation_trigger_{step}", args=[trigger.pk])
+def page(trigger: Trigger) -> str:
+    return reverse("admin:automation_trigger_publish", args=[trigger.pk])
 
 
 def answer(client: Client, trigger: Trigger, button: str, **fields: str) -> Any:
-    """Press a button of the review page."""
-    data = {"seen_state": state_of(Trigger.objects.get(pk=trigger.pk)), "note": "", button: "1"}
-    return client.post(page(trigger, "review"), {**data, **fields}, follow=True)
+    """Press a button of the page."""
+    seen = publish.fingerprint(Trigger.objects.get(pk=trigger.pk))
+    return client.post(page(trigger), {"fingerprint": seen, "note": "", button: "1", **fields}, follow=True)
 
 
 # --- The pipeline
@@ -156,11 +155,14 @@ def test_stopping_never_waits(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", ["draft", "shadow"])
 def test_a_marketer_saves_live_and_is_led_to_asking(sign_in: SignIn, mode: str) -> None:
-    """R-049: the change is stored, nothing is live, and the next page asks."""
+    """R-049: the change is stored, nothing is live, and the next page offers to ask and not to publish."""
     staff("cyd", "Admin")
     trigger = rows.trigger(mode=Mode(mode))
-    found = change(sign_in("Marketer"), trigger, mode="live", name="Mine")
-    assert found["Location"] == page(trigger, "ask")
+    client = sign_in("Marketer")
+    found = change(client, trigger, mode="live", name="Mine")
+    assert found["Location"] == page(trigger)
+    text = client.get(page(trigger)).content.decode()
+    assert ('name="_ask"' in text, 'name="_publish"' in text) == (True, False)
     stored = Trigger.objects.get()
     assert (stored.mode, stored.name) == (mode, "Mine")
     assert TriggerVersion.objects.count() == 1
@@ -172,7 +174,7 @@ def test_a_new_trigger_is_stored_as_a_draft(sign_in: SignIn) -> None:
     rows.template()
     found = add(sign_in("Marketer"), mode="live")
     trigger = Trigger.objects.get()
-    assert found["Location"] == page(trigger, "ask")
+    assert found["Location"] == page(trigger)
     assert (trigger.mode, trigger.current_version) == ("draft", None)
 
 
@@ -181,14 +183,13 @@ def test_a_marketers_change_of_a_live_trigger_waits(sign_in: SignIn) -> None:
     staff("cyd", "Admin")
     trigger = rows.trigger()
     client = sign_in("Marketer")
-    assert change(client, trigger, cooldown_minutes="60")["Location"] == page(trigger, "ask")
+    assert change(client, trigger, cooldown_minutes="60")["Location"] == page(trigger)
     stored = Trigger.objects.get()
     assert (stored.mode, stored.cooldown_minutes) == ("live", 60.0)
     assert stored.current_version.definition["cooldown_minutes"] is None  # type: ignore[union-attr]
     text = client.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
     assert "What you see here differs from it." in text
-    assert page(trigger, "ask") in text
-    assert page(trigger, "review") not in text
+    assert f'<a href="{page(trigger)}">Ask to publish</a>' in text
 
 
 def test_ask_review_and_publish(sign_in: SignIn) -> None:
@@ -197,12 +198,12 @@ def test_ask_review_and_publish(sign_in: SignIn) -> None:
     marketer = sign_in("Marketer")
     trigger = rows.trigger()
     change(marketer, trigger, cooldown_minutes="60")
-    asked = marketer.post(page(trigger, "ask"), {"note": "Too <b>many</b> mails."}, follow=True)
+    asked = answer(marketer, trigger, "_ask", note="Too <b>many</b> mails.")
     assert "waits for a second person" in asked.content.decode()
     shown = cyd.get(reverse(LIST)).content.decode()
     assert "1 trigger waits" in shown
     assert trigger.name in cyd.get(reverse(LIST), {"asked": "yes"}).content.decode()
-    review = cyd.get(page(trigger, "review")).content.decode()
+    review = cyd.get(page(trigger)).content.decode()
     for said in (
         "<strong>Marketer</strong> asked on",
         "Too &lt;b&gt;many&lt;/b&gt; mails.",
@@ -223,7 +224,7 @@ def test_declining_needs_a_reason_and_tells_it(sign_in: SignIn) -> None:
     cyd, marketer = sign_in("Admin"), sign_in("Marketer")
     trigger = rows.trigger(mode=Mode.DRAFT)
     change(marketer, trigger, cooldown_minutes="60")
-    marketer.post(page(trigger, "ask"), {"note": ""})
+    answer(marketer, trigger, "_ask")
     refused = answer(cyd, trigger, "_decline")
     assert "Say why" in refused.content.decode()
     assert Trigger.objects.get().asked_at is not None
@@ -232,7 +233,7 @@ def test_declining_needs_a_reason_and_tells_it(sign_in: SignIn) -> None:
     assert (stored.mode, stored.asked_at) == ("draft", None)
     text = marketer.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
     assert "Not in the sale week." in text
-    marketer.post(page(trigger, "ask"), {"note": "Then next week."})
+    answer(marketer, trigger, "_ask", note="Then next week.")
     assert Trigger.objects.get().declined_note == ""
 
 
@@ -240,29 +241,27 @@ def test_what_changed_meanwhile_is_not_published_unseen(sign_in: SignIn) -> None
     """R-049: the publisher approves what they saw."""
     cyd, marketer = sign_in("Admin"), sign_in("Marketer")
     trigger = rows.trigger(mode=Mode.DRAFT)
-    seen = state_of(trigger)
+    seen = publish.fingerprint(trigger)
     change(marketer, trigger, cooldown_minutes="60")
-    found = answer(cyd, trigger, "_publish", seen_state=seen)
+    found = answer(cyd, trigger, "_publish", fingerprint=seen)
     assert "while you were looking at it" in found.content.decode()
     assert Trigger.objects.get().mode == "draft"
-    again = found.context["form"]["seen_state"].value()
-    assert "is live" in answer(cyd, trigger, "_publish", seen_state=again).content.decode()
+    again = found.context["form"]["fingerprint"].value()
+    assert again != seen
+    assert "is live" in answer(cyd, trigger, "_publish", fingerprint=again).content.decode()
 
 
-def test_a_marketer_reviews_nothing_and_an_operator_asks_nothing(sign_in: SignIn) -> None:
-    """R-049: by address, not only by hidden links; nothing happens."""
+def test_a_marketer_publishes_nothing_and_an_operator_asks_nothing(sign_in: SignIn) -> None:
+    """R-049: by address, not only by hidden buttons; nothing happens."""
     sign_in("Admin")
     marketer, operator, analyst = (sign_in(name) for name in ("Marketer", "Operator", "Analyst"))
     trigger = rows.trigger(mode=Mode.DRAFT)
-    for client, step in (
-        (marketer, "review"),
-        (operator, "review"),
-        (operator, "ask"),
-        (analyst, "review"),
-        (analyst, "ask"),
-    ):
-        assert client.get(page(trigger, step)).status_code == 403
-        assert client.post(page(trigger, step), {"note": "x", "_publish": "1"}).status_code == 403
+    for client in (operator, analyst):
+        assert client.get(page(trigger)).status_code == 403
+        for button in ("_ask", "_publish", "_decline"):
+            assert answer(client, trigger, button, note="x").status_code == 403
+    for button in ("_publish", "_decline"):
+        assert answer(marketer, trigger, button, note="x").status_code == 403
     stored = Trigger.objects.get()
     assert (stored.mode, stored.asked_at) == ("draft", None)
 
@@ -274,7 +273,8 @@ def test_the_list_action_is_refused_like_the_page(sign_in: SignIn) -> None:
     client = sign_in()
     change(client, trigger, cooldown_minutes="60")
     data = {"action": "go_live", "_selected_action": [trigger.pk]}
-    assert "a second person publishes them" in client.post(reverse(LIST), data, follow=True).content.decode()
+    assert client.post(reverse(LIST), data)["Location"] == page(trigger)
+    assert "a second person publishes them" in answer(client, trigger, "_publish").content.decode()
     assert Trigger.objects.get().mode == "draft"
     client.post(reverse(LIST), {**data, "action": "ask_to_publish"})
     assert str(Trigger.objects.get().asked_by) == "root"
@@ -297,12 +297,13 @@ def test_a_shop_of_one_is_told_why_no_second_person_is_needed(sign_in: SignIn) -
     """R-049: and may publish."""
     client = sign_in("Marketer")
     trigger = rows.trigger(mode=Mode.DRAFT)
-    assert "Nobody else here may publish" in client.get(page(trigger, "review")).content.decode()
-    assert change(client, trigger, mode="live")["Location"] == reverse(LIST)
+    assert "Nobody else here may publish" in client.get(page(trigger)).content.decode()
+    assert change(client, trigger, mode="live")["Location"] == page(trigger)
+    answer(client, trigger, "_publish")
     assert Trigger.objects.get().mode == "live"
 
 
-@pytest.mark.parametrize("step", ["ask", "review"])
+@pytest.mark.parametrize("step", ["publish", "versions", "test"])
 @pytest.mark.parametrize("trigger_id", [0, 999_999_999, 2**63, 2**80])
 def test_an_unknown_trigger_is_404(root: Client, step: str, trigger_id: int) -> None:
     """R-037."""

@@ -67,9 +67,16 @@ def errors(answer: HttpResponse) -> dict[str, list[str]]:
     return {field: list(found) for field, found in form.errors.items()}
 
 
-@pytest.mark.parametrize("mode", ["draft", "shadow", "live"])
+def confirm(client: Client, trigger: Trigger, **fields: Any) -> HttpResponse:
+    """Press *Go live* on the page that says what it changes."""
+    url = reverse("admin:automation_trigger_publish", args=[trigger.pk])
+    data = {"fingerprint": publish.fingerprint(Trigger.objects.get(pk=trigger.pk)), "_publish": "1"}
+    return client.post(url, data | fields, follow=True)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("mode", ["draft", "shadow"])
 def test_a_marketer_adds_a_trigger(sign_in: SignIn, mode: str) -> None:
-    """S-008, S-079: in shadow and live it is published at once; a draft is only stored."""
+    """S-008, S-079: in shadow it is published at once; a draft is only stored."""
     rows.template()
     answer = add(sign_in("Marketer"), mode=mode)
     assert answer.status_code == 302
@@ -78,6 +85,18 @@ def test_a_marketer_adds_a_trigger(sign_in: SignIn, mode: str) -> None:
     assert trigger.conditions == [rows.CART]
     assert str(trigger.created_by) == "Marketer"
     assert TriggerVersion.objects.filter(trigger=trigger).count() == (mode != "draft")
+
+
+def test_a_trigger_added_live_acts_once_it_is_confirmed(sign_in: SignIn) -> None:
+    """S-008, S-079: it is stored as a draft, and the next page says what going live means."""
+    rows.template()
+    client = sign_in("Marketer")
+    answer = add(client, mode="live")
+    trigger = Trigger.objects.get()
+    assert answer["Location"] == reverse("admin:automation_trigger_publish", args=[trigger.pk])
+    assert (trigger.mode, trigger.current_version) == ("draft", None)
+    assert "version 1 is live" in confirm(client, trigger).content.decode()
+    assert Trigger.objects.get().mode == "live"
 
 
 @pytest.mark.parametrize("mode", ["draft", "shadow", "live", "paused"])
@@ -143,10 +162,13 @@ def test_saving_a_live_trigger_makes_the_next_version(root: Client) -> None:
     """S-080: with the change in words, also in Django's own history."""
     trigger = rows.trigger()
     assert change(root, trigger, cooldown_minutes="1440").status_code == 302
+    assert TriggerVersion.objects.count() == 1
+    assert "minutes of rest per customer: none → 1440" in LogEntry.objects.latest("pk").change_message
+    confirm(root, trigger)
     version = TriggerVersion.objects.get(number=2)
     assert version.changes == "minutes of rest per customer: none → 1440"
     assert Trigger.objects.get().current_version == version
-    assert "minutes of rest per customer: none → 1440" in LogEntry.objects.latest("pk").change_message
+    assert version.published_by == User.objects.get()
 
 
 def test_a_save_without_a_change_makes_no_version(root: Client) -> None:
@@ -176,13 +198,14 @@ def test_somebody_elses_change_is_not_overwritten_unseen(root: Client) -> None:
     assert form["name"].value() == "Mine"
     again = change(root, trigger, seen_state=form["seen_state"].value(), mode="live", name="Mine")
     assert again.status_code == 302
-    assert (Trigger.objects.get().mode, Trigger.objects.get().name) == ("live", "Mine")
+    assert (Trigger.objects.get().mode, Trigger.objects.get().name) == ("paused", "Mine")
+    confirm(root, trigger)
+    assert Trigger.objects.get().mode == "live"
 
 
 @pytest.mark.parametrize(
     ("action", "mode"),
     [
-        ("go_live", "live"),
         ("go_shadow", "shadow"),
         ("pause", "paused"),
         ("archive", "archived"),
@@ -191,7 +214,7 @@ def test_somebody_elses_change_is_not_overwritten_unseen(root: Client) -> None:
 )
 def test_actions_change_the_mode_and_raise_the_epoch(sign_in: SignIn, action: str, mode: str) -> None:
     """S-079, H-057: the kill switch is one click, and every worker compares the epoch."""
-    trigger = rows.trigger(mode=Mode.LIVE if mode != "live" else Mode.SHADOW)
+    trigger = rows.trigger(mode=Mode.LIVE)
     before = Epoch.objects.get().value
     client = sign_in("Marketer")
     answer = client.post(reverse(LIST), {"action": action, "_selected_action": [trigger.pk]})
@@ -202,12 +225,14 @@ def test_actions_change_the_mode_and_raise_the_epoch(sign_in: SignIn, action: st
 
 
 def test_an_invalid_trigger_is_not_published_by_an_action(root: Client) -> None:
-    """S-079, H-033: and the message says where the fault is."""
+    """S-079, H-033: the page says where the fault is and offers nothing; sent all the same, nothing happens."""
     trigger = rows.trigger(mode=Mode.DRAFT)
     Trigger.objects.update(conditions=[])
     answer = root.post(reverse(LIST), {"action": "go_live", "_selected_action": [trigger.pk]}, follow=True)
-    assert Trigger.objects.get().mode == "draft"
     assert "/conditions" in answer.content.decode()
+    assert 'name="_publish"' not in answer.content.decode()
+    assert "/conditions" in confirm(root, trigger).content.decode()
+    assert Trigger.objects.get().mode == "draft"
 
 
 def test_an_archived_trigger_is_read_only_and_hidden(root: Client) -> None:

@@ -1,0 +1,219 @@
+"""The list of triggers: what each one says, what it did in 14 days, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from automation import snippets, transfer, wording
+from automation.admin import curl, links, modes, trigger_facts
+from automation.admin.trigger_form import PRIORITIES
+from automation.admin.trigger_pages import TriggerPages, signed_in
+from automation.engine.types import Mode
+from automation.models import Trigger
+from automation.recipes import recipes
+from automation.templatetags.beckon_charts import sparkline
+from profiles.admin.lists import Titled
+
+SENTENCE_SHOWN = 140
+
+
+class ModeFilter(admin.SimpleListFilter):
+    """By mode; archived triggers are hidden unless asked for."""
+
+    title = gettext_lazy("mode")
+    parameter_name = "mode"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(mode, str(word)) for mode, word in modes.WORDS.items()]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        first, *rest = super().choices(changelist)
+        yield {**first, "display": _("All but archived")}
+        yield from rest
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
+        if self.value() in modes.WORDS:
+            return queryset.filter(mode=self.value())
+        return queryset.exclude(mode=Mode.ARCHIVED)
+
+
+class EventFilter(admin.SimpleListFilter):
+    """By an event that a trigger waits for."""
+
+    title = gettext_lazy("event")
+    parameter_name = "event"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        stored = Trigger.objects.exclude(mode=Mode.ARCHIVED).values_list("conditions", flat=True)
+        names = {name for conditions in stored for name in trigger_facts.events_of(conditions)}
+        return [(name, name.replace("_", " ")) for name in sorted(names)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
+        if not self.value():
+            return queryset
+        node = {"type": "event_match", "event_type": self.value()}
+        return queryset.filter(conditions__contains=[node])
+
+
+class ProblemFilter(admin.SimpleListFilter):
+    """Those that somebody should look into."""
+
+    title = gettext_lazy("problem")
+    parameter_name = "problem"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", _("With a problem")), ("no", _("Without one"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        ids = trigger_facts.problematic(Trigger.objects.exclude(mode=Mode.ARCHIVED), timezone.now())
+        return queryset.filter(pk__in=ids) if self.value() == "yes" else queryset.exclude(pk__in=ids)
+
+
+class TriggerChangeList(Titled):
+    """Adds what each trigger of the page did, with two queries for the page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows, now = list(self.result_list), timezone.now()
+        facts = trigger_facts.fortnights([trigger.pk for trigger in rows], now)
+        known = trigger_facts.known()
+        for trigger in rows:
+            trigger.facts = facts.get(trigger.pk) or trigger_facts.Fortnight()
+            trigger.problems = trigger_facts.problems(trigger, trigger.facts, known, now)
+        self.result_list = rows
+
+
+class TriggerList(TriggerPages):
+    """Mixed in before ModelAdmin: columns, filters and those actions that change no mode."""
+
+    change_list_template: Any = "admin/beckon/trigger_list.html"
+    list_display: Any = (
+        "name",
+        "sentence",
+        "shown_mode",
+        "shown_priority",
+        "fired",
+        "held",
+        "last_fired",
+        "shown_problems",
+    )
+    list_per_page = 50
+    search_fields: Any = ("name", "key")
+    ordering: Any = ("name",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TriggerChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Where there is no trigger yet, the page says how to begin."""
+        more = dict(extra_context or {})
+        if not Trigger.objects.exists():
+            more["start"] = {"recipes": recipes(), "snippets": snippets.snippets(settings.PUBLIC_URL)}
+        return super().changelist_view(request, more)  # type: ignore[misc, no-any-return]
+
+    # --- Columns
+
+    @admin.display(description=gettext_lazy("in plain English"))
+    def sentence(self, trigger: Trigger) -> str:
+        said = wording.sentence(trigger.document())
+        if not said:
+            return (
+                _("This cannot be read; see the problems on its page.")
+                if trigger.conditions
+                else _("Nothing yet.")
+            )
+        is_list = hasattr(trigger, "facts")
+        return f"{said[:SENTENCE_SHOWN]}…" if is_list and len(said) > SENTENCE_SHOWN else said
+
+    @admin.display(description=gettext_lazy("mode"), ordering="mode")
+    def shown_mode(self, trigger: Trigger) -> SafeString:
+        asked = format_html(' <span class="beckon-mode">{}</span>', _("Asked")) if trigger.asked_at else ""
+        return format_html(
+            '<span class="beckon-mode mode-{}" title="{}">{}</span>{}',
+            trigger.mode,
+            modes.MEANINGS[trigger.mode],
+            modes.WORDS[trigger.mode],
+            asked,
+        )
+
+    @admin.display(description=gettext_lazy("priority"), ordering="priority")
+    def shown_priority(self, trigger: Trigger) -> str:
+        return str(dict(PRIORITIES)[trigger.priority])
+
+    @admin.display(description=gettext_lazy("fired, 14 days"))
+    def fired(self, trigger: Trigger) -> SafeString:
+        days = trigger.facts.fired  # type: ignore[attr-defined]
+        total = sum(days)
+        if not total:
+            return format_html("{}", "0")
+        label = _("Fired per day in the last 14 days, %(total)s in all") % {"total": f"{total:,}"}
+        return format_html('{}<span class="list-spark">{}</span>', f"{total:,}", sparkline(days, label))
+
+    @admin.display(description=gettext_lazy("held back, 14 days"))
+    def held(self, trigger: Trigger) -> str:
+        return f"{trigger.facts.held:,}"  # type: ignore[attr-defined]
+
+    @admin.display(description=gettext_lazy("last fired"))
+    def last_fired(self, trigger: Trigger) -> str:
+        at = trigger.facts.last_at  # type: ignore[attr-defined]
+        return date_format(timezone.localtime(at), "j M, H:00") if at else _("not in 14 days")
+
+    @admin.display(description=gettext_lazy("problem"))
+    def shown_problems(self, trigger: Trigger) -> SafeString:
+        found = trigger.problems  # type: ignore[attr-defined]
+        if not found:
+            return format_html("{}", "–")
+        rows = format_html_join("", "<li>{}</li>", ((said,) for said in found))
+        return format_html('<ul class="list-problems sign-failed">{}</ul>', rows)
+
+    # --- Actions
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may take documents away: whoever may read them."""
+        return bool(request.user.has_perm("automation.view_trigger"))
+
+    @admin.action(description=gettext_lazy("Duplicate as a draft"), permissions=["add"])
+    def duplicate(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+        made = []
+        for trigger in queryset.order_by("pk"):
+            with transaction.atomic():  # Together with its entry in the audit log.
+                copy = transfer.copied(trigger, signed_in(request))
+                self.log_addition(request, copy, f"Duplicated from {trigger.name}.")
+            made.append(links.anchor("automation.trigger", copy.pk, copy.name))
+        text = ngettext("Made the draft {}.", "Made the drafts {}.", len(made))
+        said = format_html(text, format_html_join(", ", "{}", ((one,) for one in made)))
+        self.say(request, said, messages.SUCCESS)
+
+    @admin.action(description=gettext_lazy("Export as JSON"), permissions=["export"])
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> HttpResponse:
+        found = [transfer.exported(trigger) for trigger in queryset.order_by("key")]
+        answer = HttpResponse(transfer.text(found), content_type="application/json; charset=utf-8")
+        name = found[0]["key"] if len(found) == 1 else "triggers"
+        answer["Content-Disposition"] = f'attachment; filename="{name}.json"'
+        return answer
+
+    @admin.action(description=gettext_lazy("Copy as curl"), permissions=["export"])
+    def copy_as_curl(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> HttpResponse:
+        """A command for each that sends the event it waits for."""
+        listed = [(trigger, curl.command(trigger)) for trigger in queryset.order_by("name")]
+        return self.page(
+            request, None, "trigger_curl", _("Send the event that they wait for"), commands=listed
+        )
