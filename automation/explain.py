@@ -6,7 +6,7 @@ the profile is built again as of the event by the same reducers, and the same co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,6 +98,11 @@ def explain_pair(profile: Profile, event: Event, trigger: Trigger) -> Explanatio
         .first()
     )
     return _stored(profile, trigger, event, execution) if execution else _judged(profile, trigger, event)
+
+
+def judged_again(profile: Profile, event: Event, trigger: Trigger) -> Explanation:
+    """The same engine asked again, whatever is stored."""
+    return _judged(profile, trigger, event)
 
 
 def _profile(customer: str) -> Profile:
@@ -199,33 +204,60 @@ def _met(trigger: Trigger, event: Event) -> str:
 
 def facts_of(profile_id: int, event_id: int, at: datetime, received_at: datetime) -> Facts:
     """What the engine could see when this event was decided, rebuilt from stored events."""
-    oldest = at - timedelta(days=31 * settings.RETENTION_MONTHS)
-    stored = selectors.histories([profile_id], None, oldest, at, EVENTS_REPLAYED).get(profile_id, [])
-    event = next(one for one in stored if one.id == event_id)
-    earlier = [one for one in stored if one.order < event.order]
-    before = _replayed(profile_id, earlier)
-    after = apply(before, event)
+    return facts_of_many([(profile_id, event_id, at, received_at)])[event_id]
+
+
+def facts_of_many(
+    asked: Sequence[tuple[int, int, datetime, datetime]], *, limit: int = EVENTS_REPLAYED
+) -> dict[int, Facts]:
+    """Event id -> facts, for (profile id, event id, occurred at, received at); six queries whatever their number.
+
+    An event is missing when its customer has `limit` events or more and less of them than EVENTS_REPLAYED are asked
+    for: a profile built from a part of its past would explain wrongly.
+    """
+    if not asked:
+        return {}
+    profile_ids = list({profile_id for profile_id, _, _, _ in asked})
+    times = [at for _, _, at, _ in asked]
+    oldest = min(times) - timedelta(days=31 * settings.RETENTION_MONTHS)
+    stored = selectors.histories(profile_ids, None, oldest, max(times), limit)
     keys = dict(Trigger.objects.values_list("pk", "key"))
-    sends = selectors.sends([profile_id], keys).get(profile_id, ())
-    segments = profile_selectors.memberships([profile_id]).get(profile_id, {})
-    return Facts(
-        event=event,
-        profile=view(after, at),
-        before=view(before, at),
-        now=at,
-        zone=zone_of(after["time_zone"]),
-        history=earlier,
-        segments={key: since for key, since in segments.items() if since <= at},
-        sends=tuple(sent for sent in sends if sent.at < received_at),
-    )
+    sends = selectors.sends(profile_ids, keys)
+    segments = profile_selectors.memberships(profile_ids)
+    preferences = {key: one.state["preferences"] for key, one in services.load(profile_ids).items()}
+    found = {}
+    for profile_id, event_id, at, received_at in asked:
+        events = stored.get(profile_id, [])
+        event = next((one for one in events if one.id == event_id), None)
+        if event is None or limit <= len(events) < EVENTS_REPLAYED:
+            continue
+        earlier = [one for one in events if one.order < event.order]
+        before = _replayed(earlier, preferences.get(profile_id, {}))
+        after = apply(before, event)
+        found[event_id] = Facts(
+            event=event,
+            profile=view(after, at),
+            before=view(before, at),
+            now=at,
+            zone=zone_of(after["time_zone"]),
+            history=earlier,
+            segments={key: since for key, since in segments.get(profile_id, {}).items() if since <= at},
+            sends=tuple(sent for sent in sends.get(profile_id, ()) if sent.at < received_at),
+        )
+    return found
 
 
-def _replayed(profile_id: int, events: Iterable[Happened]) -> dict[str, Any]:
+def facts_of_event(event: Happened) -> Facts:
+    """Facts of an event whose customer is not known: enough for conditions on the event alone."""
+    seen = view(_replayed([event], {}), event.occurred_at)
+    return Facts(event=event, profile=seen, before=seen, now=event.occurred_at, zone=zone_of(""))
+
+
+def _replayed(events: Iterable[Happened], preferences: Mapping[str, Any]) -> dict[str, Any]:
     state = empty()
     for event in events:
         state = apply(state, event)
-    state["preferences"] = services.load([profile_id])[profile_id].state["preferences"]
-    return state
+    return {**state, "preferences": preferences}
 
 
 def _compiled(trigger: Trigger) -> CompiledTrigger:

@@ -22,7 +22,81 @@ from automation.export_button import Exports
 from automation.export_columns import EXPORTED
 from profiles.masking import Discreet, hidden, may_see
 
+<<<<<<< HEAD
 View = Callable[[HttpRequest], HttpResponse]
+=======
+# Title of the group -> models, in the order of the sidebar. What is not named here keeps its app's group.
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Automation", ("automation.Trigger", "automation.Template", "automation.Task")),
+    ("Customers", ("profiles.Profile", "profiles.Segment", "profiles.Membership", "profiles.Consent")),
+    (
+        "What happened",
+        (
+            "automation.Event",
+            "automation.Execution",
+            "automation.Delivery",
+            "automation.MissSample",
+            "automation.RejectedRequest",
+        ),
+    ),
+    (
+        "Settings",
+        (
+            "automation.WriteKey",
+            "profiles.AddressSuppression",
+            "automation.AuditEntry",
+            "profiles.Erasure",
+            "auth.User",
+            "auth.Group",
+            "django_celery_beat.PeriodicTask",
+            "django_celery_beat.IntervalSchedule",
+            "django_celery_beat.CrontabSchedule",
+        ),
+    ),
+    (
+        "For developers",
+        (
+            "automation.QuarantinedEvent",
+            "automation.QueuedEvent",
+            "automation.Heartbeat",
+            "automation.Tally",
+            "automation.CatalogueEntry",
+            "automation.TriggerVersion",
+            "automation.SendReservation",
+            "profiles.Identity",
+            "profiles.Tombstone",
+            "automation.Epoch",
+            "django_celery_beat.SolarSchedule",
+            "django_celery_beat.ClockedSchedule",
+            "automation.AuditCheck",
+            "automation.AuditPersonal",
+            "axes.AccessAttempt",
+            "axes.AccessFailureLog",
+            "axes.AccessLog",
+        ),
+    ),
+)
+
+# What a member of staff calls it, where that differs from the model's name.
+NAMES: dict[str, str] = {
+    "profiles.Profile": "Customers",
+    "profiles.AddressSuppression": "Suppression list",
+    "profiles.Erasure": "Receipts of erasures",
+    "automation.Execution": "Decisions",
+    "automation.MissSample": "Events that did not match",
+    "automation.WriteKey": "API keys",
+    "automation.QuarantinedEvent": "Quarantine",
+    "automation.QueuedEvent": "Queue",
+    "automation.Heartbeat": "Workers",
+    "automation.Tally": "Counters",
+    "automation.AuditEntry": "Audit log",
+    "automation.AuditPersonal": "Audit log: personal values",
+    "automation.AuditCheck": "Audit log: last check",
+    "axes.AccessAttempt": "Wrong passwords",
+    "axes.AccessLog": "Log-ins",
+}
+
+>>>>>>> ef3983a (Live events with chips of every trigger that listened, and rejected requests as a small sample)
 
 # The action of axes needs attributes that only a log-in gives to its request; the tidy task does its work.
 WITHOUT_OWN_ACTIONS = frozenset({"axes.AccessAttempt"})

@@ -131,8 +131,11 @@ def _said(value: Any) -> str:
 def places(document: Mapping[str, Any]) -> dict[str, str]:
     """JSON pointer -> words, for every condition of a document and every row inside it."""
     definition, _ = validate_definition(dict(document))
-    if definition is None:
-        return {}
+    return places_of(definition) if definition is not None else {}
+
+
+def places_of(definition: TriggerDefinition) -> dict[str, str]:
+    """The same for a definition that was read already."""
     found: dict[str, str] = {}
     for index, node in enumerate(definition.conditions):
         _collect(node, f"/conditions/{index}", found)

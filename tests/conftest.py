@@ -98,3 +98,13 @@ def rows_of_migrations(request: pytest.FixtureRequest) -> None:
     with connection.schema_editor(atomic=False) as editor:
         import_module("automation.migrations.0004_groups").make_groups(apps, editor)
         import_module("automation.migrations.0007_roles").assign(apps, editor)
+        import_module("automation.migrations.0008_rejected_requests").assign(apps, editor)
+
+
+@pytest.fixture(autouse=True)
+def rejections_are_written_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that writes them would use a session of its own, outside the test's transaction."""
+    from automation.api import rejections  # The apps are not loaded yet when this file is read.
+
+    rejections.forget()
+    monkeypatch.setattr(rejections, "_ensure_writer", lambda: None)

@@ -10,6 +10,7 @@ from automation.admin import (
     keys,
     messages,
     privacy,
+    rejections,
     search,
     triggers,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "keys",
     "messages",
     "privacy",
+    "rejections",
     "search",
     "triggers",
 ]

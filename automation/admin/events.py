@@ -11,9 +11,13 @@ from django.contrib.admin.helpers import ActionForm
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from automation import reasons
 from automation.admin import links
+from automation.admin.live import Live
+from automation.admin.replay import Replays
 from automation.models import CatalogueEntry, Event, Execution, Heartbeat, QuarantinedEvent, QueuedEvent
 from automation.pipeline import quarantine
 from profiles.admin.customers import profile_ids
@@ -55,7 +59,7 @@ def by_message_id(message_id: str) -> list[int]:
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
+class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
     page_title = "Event"
     list_display = ("occurred", "name", "customer", "source", "flags", "id")
     list_display_links = ("occurred", "name")
@@ -83,6 +87,9 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
             return queryset, False
         return by_customer(queryset, term, profile_ids(term), pk__in=by_message_id(term)), False
 
+    def tools(self, request: HttpRequest, obj: Event) -> list[Cell]:
+        return [Cell("Replay in shadow", reverse("admin:automation_event_replay", args=[obj.pk]))]
+
     def parts(self, request: HttpRequest, obj: Event) -> list[Part]:
         decisions = Execution.objects.filter(profile_id=obj.profile_id, event_id=obj.pk).select_related(
             "trigger"
@@ -93,7 +100,7 @@ class EventAdmin(ReadOnly, WithParts, KeysetAdmin):
                     Cell(links.clock(execution.decided_at), links.page("automation.execution", execution.pk)),
                     Cell(execution.trigger.name, links.page("automation.trigger", execution.trigger_id)),
                     Cell(execution.status),
-                    Cell(execution.reason.replace("_", " ")),
+                    Cell(reasons.label(execution.reason)),
                 )
             )
             for execution in decisions.order_by("pk")[:50]

@@ -51,7 +51,7 @@ class ReasonFilter(KnownValuesFilter):
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     list_title, page_title = "Decisions", "Decision"
-    change_form_template: Any = "admin/beckon/decision.html"
+    change_form_template = "admin/beckon/decision.html"  # type: ignore[misc]  # Any in one base.
     list_display = (
         "decided",
         "outcome",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,6 +16,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from automation import snippets
 from automation.models import WriteKey
 from automation.rotation import (
     KEEP_DAYS,
@@ -177,6 +179,7 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, key: WriteKey, token: str, replaced: Replaced | None = None
     ) -> HttpResponse:
         """Show the key in the answer itself: a message would travel through a cookie."""
+        may_send = {WriteKey.Scope.EVENTS_WRITE.value, ADMIN} & set(key.scopes)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -184,6 +187,7 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "key": key,
             "token": token,
             "old_ends_at": replaced and replaced.old_ends_at,
+            "snippets": snippets.snippets(settings.PUBLIC_URL, token) if may_send else (),
         }
         response = TemplateResponse(request, "admin/beckon/key_shown.html", context)
         add_never_cache_headers(response)

@@ -8,11 +8,11 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from automation.api import article, pressure
+from automation.api import article, pressure, rejections
 from automation.api.base import ApiView, decision_url, json, key_of_request, live_url
 from automation.api.body import body_of
 from automation.api.documents import EVENTS_POST
-from automation.api.faults import RejectedError
+from automation.api.faults import Fault, RejectedError
 from automation.api.problems import RETRY_SECONDS, ProblemError, unavailable
 from automation.models.keys import WriteKey
 from automation.pipeline.ingest import Accepted, Incoming, ingest
@@ -44,7 +44,10 @@ class EventsView(ApiView):
                 raise unavailable(pressure.reason())
             return _single(item, ingest([item], source=key_of_request(request).source)[0])
         pieces, sent_at = batch
-        return json(_many(pieces, received_at, sent_at, key_of_request(request).source))
+        document, faults = _many(pieces, received_at, sent_at, key_of_request(request).source)
+        if faults:
+            rejections.note(request, 400, "validation", faults)
+        return json(document)
 
 
 def _single(item: Incoming, accepted: Accepted) -> HttpResponse:
@@ -55,15 +58,18 @@ def _single(item: Incoming, accepted: Accepted) -> HttpResponse:
 
 def _many(
     pieces: list[bytes], received_at: datetime, sent_at: datetime | None, source: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The answer, and the faults of what was rejected."""
     results: list[dict[str, Any]] = [{}] * len(pieces)
+    wrong: list[Fault] = []
     good: list[tuple[int, Incoming]] = []
     for index, piece in enumerate(pieces):
         try:
             good.append((index, article.read(piece, received_at, sent_at)))
         except RejectedError as error:
-            faults = [fault.under(f"/events/{index}").document() for fault in error.faults]
-            results[index] = {"status": "rejected", "errors": faults}
+            faults = [fault.under(f"/events/{index}") for fault in error.faults]
+            results[index] = {"status": "rejected", "errors": [fault.document() for fault in faults]}
+            wrong += faults
     refused = set(pressure.busy([item for _, item in good]))
     if refused:
         if len(refused) == len(good):
@@ -77,7 +83,7 @@ def _many(
     totals = dict.fromkeys(_COUNTED.values(), 0)
     for result in results:
         totals[_COUNTED[result["status"]]] += 1
-    return {**totals, "results": results}
+    return {**totals, "results": results}, wrong
 
 
 def _document(item: Incoming, accepted: Accepted) -> dict[str, Any]:

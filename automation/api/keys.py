@@ -38,6 +38,7 @@ class Key:
     name: str
     source: str  # Message ids are unique within it.
     digest: str
+    public_id: str  # The part of the key that may be shown.
     scopes: frozenset[str]
     expires_at: datetime | None
 
@@ -84,12 +85,12 @@ def _loaded(public_id: str) -> Key | None:
     _known.pop(public_id, None)
     row = (
         WriteKey.objects.filter(public_id=public_id, is_active=True)
-        .values_list("id", "name", "source", "digest", "scopes", "expires_at")
+        .values_list("id", "name", "source", "digest", "public_id", "scopes", "expires_at")
         .first()
     )
     if row is None:
         return None
-    key = Key(row[0], row[1], row[2], row[3], frozenset(row[4]), row[5])
+    key = Key(*row[:5], frozenset(row[5]), row[6])
     if len(_known) >= _KNOWN_LIMIT:
         _known.clear()
     _known[public_id] = (now, key)

@@ -13,7 +13,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework import exceptions
+from rest_framework.request import Request
 
+from automation.api import rejections
 from automation.api.faults import Fault, RejectedError
 from automation.request_id import request_id
 
@@ -147,8 +149,10 @@ def _readable(value: Any) -> Any:
 
 def answer(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler: any exception becomes a problem, an unforeseen one without its details."""
-    request = context.get("request")
-    return respond(getattr(request, "_request", request), _problem(error))
+    request, problem = context.get("request"), _problem(error)
+    if isinstance(request, Request):
+        rejections.note(request, KINDS[problem.kind].status, problem.kind, problem.faults, problem.detail)
+    return respond(getattr(request, "_request", request), problem)
 
 
 def _problem(error: Exception) -> ProblemError:

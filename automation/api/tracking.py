@@ -11,7 +11,7 @@ from django.urls import URLPattern, re_path
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from automation.api import pressure, segment
+from automation.api import pressure, rejections, segment
 from automation.api.base import ApiView, json, key_of_request
 from automation.api.body import body_of
 from automation.api.documents import SETTINGS_GET, segment_post
@@ -65,10 +65,14 @@ class TrackingView(ApiView):
                 raise ProblemError("conflict", "This messageId was used for another call.")
             return json({"success": True})
         pieces, sent = segment.batch_of(body, sent)
-        return json(_many(pieces, sent, key_of_request(request).source))
+        document, faults = _many(pieces, sent, key_of_request(request).source)
+        if faults:
+            rejections.note(request, 400, "validation", faults)
+        return json(document)
 
 
-def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any]:
+def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> tuple[dict[str, Any], list[Fault]]:
+    """The answer, and the faults of what was rejected."""
     good: list[tuple[int, Incoming]] = []
     faults: list[Fault] = []
     rejected: list[dict[str, Any]] = []
@@ -94,7 +98,7 @@ def _many(pieces: list[bytes], sent: segment.Sent, source: str) -> dict[str, Any
             rejected.append(
                 {"status": "conflict", "message_id": item.message_id, "errors": [fault.document()]}
             )
-    return {"success": True, "rejected": rejected} if rejected else {"success": True}
+    return {"success": True, "rejected": rejected} if rejected else {"success": True}, faults
 
 
 class ProjectSettingsView(ApiView):

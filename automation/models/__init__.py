@@ -19,6 +19,7 @@ from automation.models.executions import (
     TriggerState,
 )
 from automation.models.keys import WriteKey
+from automation.models.rejections import RejectedRequest
 from automation.models.templates import Template
 from automation.models.triggers import Epoch, Trigger, TriggerVersion
 
@@ -37,6 +38,7 @@ __all__ = [
     "MissSample",
     "QuarantinedEvent",
     "QueuedEvent",
+    "RejectedRequest",
     "SendReservation",
     "Tally",
     "Task",

@@ -58,6 +58,14 @@ class Execution(models.Model):
                 name="execution_profile",
             ),
             models.Index(models.F("status"), models.F("decided_at").desc(), name="execution_status"),
+            # Lists of one trigger or one reason, newest first; without them a rare one reads the whole table.
+            models.Index(models.F("trigger"), models.F("id").desc(), name="execution_trigger"),
+            models.Index(
+                models.F("reason"),
+                models.F("id").desc(),
+                name="execution_reason",
+                condition=~models.Q(reason=""),
+            ),
             models.Index(
                 "due_at", name="execution_due", condition=models.Q(status="pending", due_at__isnull=False)
             ),

@@ -20,6 +20,7 @@ HEARTBEAT = timedelta(days=1)
 DELETE_AT_ONCE = 10_000
 DELETE_SECONDS = 30.0
 SAMPLES_KEPT = 50  # Recent misses of each trigger.
+REJECTIONS = timedelta(hours=24)  # Requests that were not accepted.
 ATTEMPTS = timedelta(days=30)  # Wrong passwords; a lock-out lasts minutes.
 LOG_INS = timedelta(days=180)  # Who was in when, for questions after an incident.
 
@@ -73,8 +74,8 @@ def _delete_old(moments: dict[str, datetime]) -> int:
 
 
 def tidy(now: datetime | None = None) -> None:
-    """Sum up the tallies of ended hours, keep only the newest misses of each trigger, and drop what old
-    log-ins left behind: wrong passwords, the log of log-ins, ended sessions.
+    """Sum up the tallies of ended hours, keep only the newest misses of each trigger, drop old rejected requests,
+    and what old log-ins left behind: wrong passwords, the log of log-ins, ended sessions.
     """
     now = now or datetime.now(UTC)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -87,6 +88,7 @@ def tidy(now: datetime | None = None) -> None:
             "PARTITION BY trigger_id ORDER BY id DESC) AS rank FROM automation_misssample) m WHERE rank > %s)",
             [SAMPLES_KEPT],
         )
+        cursor.execute("DELETE FROM automation_rejectedrequest WHERE last_at < %s", [now - REJECTIONS])
         cursor.execute("DELETE FROM axes_accessattempt WHERE attempt_time < %s", [now - ATTEMPTS])
         cursor.execute("DELETE FROM axes_accesslog WHERE attempt_time < %s", [now - LOG_INS])
         cursor.execute("DELETE FROM django_session WHERE expire_date < %s", [now])

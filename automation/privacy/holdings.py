@@ -153,6 +153,12 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     Holding("profiles_consent", _MINE, Treatment.DELETED, "What they agreed to; nothing is sent without it."),
     Holding("automation_misssample", _MINE, Treatment.DELETED, "What a condition saw of them."),
     Holding(
+        "automation_rejectedrequest",
+        f"{_NAMED.format(column='pointer')} OR {_NAMED.format(column='message')}",
+        Treatment.DELETED,
+        "It keeps no values; a refusal whose place is named after the person goes.",
+    ),
+    Holding(
         "automation_auditpersonal",
         _MINE,
         Treatment.DELETED,

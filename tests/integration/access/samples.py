@@ -117,6 +117,15 @@ def made() -> Mapping[str, models.Model]:
             shard=0,
             occurred_at=now,
         ),
+        "automation.RejectedRequest": _create(
+            "automation.RejectedRequest",
+            digest="0" * 32,
+            route="/api/v1/events/",
+            status=400,
+            kind="validation",
+            message="It is not said what happened.",
+            pointer="/event_type",
+        ),
         "automation.SendReservation": _create(
             "automation.SendReservation",
             profile_id=profile.pk,

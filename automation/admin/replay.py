@@ -1,0 +1,75 @@
+"""One stored event judged again, as it would be now: reads, decides and shows; writes and sends nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from automation import explain
+from automation.admin import trace
+from automation.models import Event, Trigger
+from profiles.masking import hidden, may_see, veil
+
+SHOWN: Final = 20  # Triggers on one page.
+
+
+class Replays:
+    """Mixed into the admin of events: the page *Replay in shadow*."""
+
+    admin_site: Any
+    opts: Any
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page of one event."""
+        wrap = self.admin_site.admin_view
+        return [
+            path(
+                "<int:event_id>/replay/", wrap(require_safe(self.replay_view)), name="automation_event_replay"
+            ),
+            *super().get_urls(),  # type: ignore[misc]
+        ]
+
+    def replay_view(self, request: HttpRequest, event_id: int) -> HttpResponse:
+        """Against `?trigger=<id>`, or against every trigger that listens."""
+        if not (
+            self.has_view_permission(request)  # type: ignore[attr-defined]
+            and request.user.has_perm("automation.view_trigger")  # type: ignore[union-attr]
+        ):
+            raise PermissionDenied
+        event = Event.objects.select_related("profile").filter(pk=min(event_id, 2**63 - 1)).first()
+        if event is None:
+            raise Http404("There is no such event.")
+        chosen = request.GET.get("trigger", "")
+        triggers = Trigger.objects.select_related("current_version").exclude(mode="archived").order_by("name")
+        named = [(one.pk, one.name) for one in triggers]
+        wanted = [one for one in triggers if not chosen or str(one.pk) == chosen]
+        is_masked = not may_see(request.user)
+        found = []
+        for trigger in wanted:
+            one = explain.judged_again(event.profile, event, trigger)
+            if one.outcome == "does not listen" and not chosen:
+                continue
+            drawn = trace.of_explanation(one)
+            found.append({"one": one, "trigger": trigger, "trace": drawn.masked() if is_masked else drawn})
+            if len(found) == SHOWN:
+                break
+        if is_masked:
+            veil(event)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Replay in shadow"),
+            "event": event,
+            "event_name": event.name.replace("_", " "),
+            "customer": hidden(str(event.profile)) if is_masked else str(event.profile),
+            "found": found,
+            "triggers": named,
+            "chosen": int(chosen) if chosen.isdecimal() else 0,
+        }
+        return TemplateResponse(request, "admin/beckon/replay.html", context)

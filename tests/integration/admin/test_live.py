@@ -1,0 +1,302 @@
+"""Live events: rows, chips of every trigger that listened, the poll by cursor, and replaying without effect."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from automation.admin import live_rows
+from automation.engine.types import Mode
+from automation.models import Delivery, Event, Execution, QueuedEvent, RejectedRequest, WriteKey
+from automation.pipeline import catalogue
+from tests.factories import decide_all, incoming, known, make_trigger, send
+from tests.integration.admin import rows
+from tests.integration.admin.conftest import SignIn
+
+decides = pytest.mark.django_db(transaction=True)  # A batch takes locks in transactions of its own.
+PAGE = "/admin/automation/event/live/"
+POLL = f"{PAGE}poll/"
+CART = {
+    "type": "event_match",
+    "event_type": "cart_abandonment",
+    "data_conditions": [{"field": "total_value", "operator": "greater_than", "value": 50}],
+}
+
+
+def poll(client: Client, after: str = "0", **query: str) -> Any:
+    """The answer of the poll."""
+    return client.get(POLL, {"after": after, **query}).json()
+
+
+def chips(client: Client, **query: str) -> dict[str, list[str]]:
+    """Event name -> its chips in words, newest rows first."""
+    found: dict[str, list[str]] = {}
+    for row in poll(client, **query)["rows"]:
+        found.setdefault(row["name"], []).extend(
+            f"{chip['trigger']} {chip['said']}".strip() for chip in row["chips"]
+        )
+    return found
+
+
+@decides
+def test_every_trigger_that_listened_has_its_chip(root: Client) -> None:
+    """H-047, S-085: fired, held back with its reason, shadow, and a miss with what its condition saw, underived
+    from anything stored; one that listens to another event has none.
+    """
+    make_trigger("fires", on="page_view")
+    make_trigger("tries", on="page_view", mode=Mode.SHADOW)
+    make_trigger("mails", on="page_view", actions=[{"type": "send_email", "template_id": "hello"}])
+    make_trigger("filters", conditions=[CART])
+    make_trigger(
+        "wants-orders",
+        conditions=[
+            {"type": "event_match", "event_type": "cart_abandonment"},
+            {
+                "type": "customer_attribute",
+                "attribute": "orders_count",
+                "operator": "greater_than",
+                "value": 2,
+            },
+        ],
+    )
+    send(*known("alice", consent=False), incoming("page_view"))
+    send(incoming("cart_abandonment", data={"total_value": 12}), incoming("search"))
+    decide_all()
+    found = chips(root)
+    assert set(found["page view"]) == {
+        "fires fires",
+        "tries would have fired (shadow)",
+        "mails held back (no consent)",
+    }
+    assert set(found["cart abandonment"]) == {
+        "filters filters not met: total value is more than 50 – it was 12",
+        "wants-orders filters not met: orders count is more than 2 – it was 0",
+    }
+    assert found["search"] == ["no trigger listens"]
+
+
+@decides
+def test_an_undecided_event_waits_and_its_chip_turns(root: Client) -> None:
+    """The cursor stays below an event until nothing about it can change any more."""
+    make_trigger("fires", on="page_view")
+    send(incoming("page_view"))
+    first = poll(root)
+    assert [chip["said"] for row in first["rows"] for chip in row["chips"]] == ["waits for its decision"]
+    decide_all()
+    again = poll(root, first["cursor"])
+    assert [chip["trigger"] for row in again["rows"] for chip in row["chips"]] == ["fires"]
+    Event.objects.update(received_at=datetime.now(UTC) - timedelta(minutes=5))
+    last = poll(root, again["cursor"])
+    assert poll(root, last["cursor"])["rows"] == []
+
+
+@decides
+def test_a_held_event_and_an_import_say_so(root: Client) -> None:
+    """Not every event is decided."""
+    make_trigger("fires", on="page_view")
+    send(incoming("page_view", is_import=True))
+    decide_all()
+    assert chips(root)["page view"] == ["imported: fires no trigger"]
+
+
+@decides
+def test_repeated_holds_lead_to_the_decision_that_counts_them(root: Client) -> None:
+    """H-023: a hold that was counted on an earlier decision is still said, with its reason."""
+    make_trigger("mails", on="page_view", actions=[{"type": "send_email", "template_id": "hello"}])
+    send(*known("alice", consent=False), incoming("page_view"))
+    decide_all()
+    send(incoming("page_view"))
+    decide_all()
+    assert Execution.objects.get().held_count == 2
+    assert chips(root)["page view"] == ["mails held back again (no consent)", "mails held back (no consent)"]
+
+
+FILTERS: tuple[tuple[dict[str, str], set[str]], ...] = (
+    ({}, {"page view", "search", "Rejected with 400"}),
+    ({"show": "fired"}, {"page view"}),
+    ({"show": "held"}, {"search"}),
+    ({"show": "rejected"}, {"Rejected with 400"}),
+    ({"customer": "bob"}, {"search"}),
+    ({"customer": "nobody"}, set()),
+    ({"event": "page_view"}, {"page view"}),
+    ({"event": "page_view", "customer": "bob"}, set()),
+    ({"show": "fired", "customer": "alice"}, {"page view"}),
+    ({"show": "fired", "event": "search"}, set()),
+    ({"show": "nonsense", "before": "x"}, {"page view", "search", "Rejected with 400"}),
+)
+
+
+@decides
+def test_filters(root: Client) -> None:
+    """By outcome, customer and name; the page without a script and the poll say the same."""
+    make_trigger("fires", on="page_view")
+    make_trigger("tries", on="search", mode=Mode.SHADOW)
+    send(incoming("page_view", "alice"), incoming("search", "bob"))
+    decide_all()
+    RejectedRequest.objects.create(
+        digest="0" * 32, route="/api/v1/events/", status=400, kind="validation", message="No.", pointer="/x"
+    )
+    for query, names in FILTERS:
+        assert set(chips(root, **query)) == names, query
+        text = root.get(PAGE, query).content.decode()
+        assert set(re.findall(r'data-slot="name">([^<]+)<', text)) == names, query
+
+
+def test_a_rejected_request_names_the_offending_field(root: Client) -> None:
+    """Reason and pointer; what was refused often is one row with a number."""
+    RejectedRequest.objects.create(
+        digest="0" * 32,
+        route="/api/v1/events/",
+        status=400,
+        kind="validation",
+        message="Enter a number.",
+        pointer="/event_data/total_value",
+        count=57,
+    )
+    (row,) = poll(root)["rows"]
+    assert row["name"] == "Rejected with 400 (57 times)"
+    assert [chip["said"] for chip in row["chips"]] == ["/event_data/total_value: Enter a number."]
+    again = poll(root, poll(root)["cursor"])
+    assert again["rows"] == []
+
+
+@decides
+def test_a_property_of_two_types_is_warned_of(root: Client) -> None:
+    """The share is that of all events of the name."""
+    for value in [*range(7), "8"]:
+        send(incoming("cart_abandonment", data={"total_value": value}))
+        decide_all()
+    catalogue.flush()
+    warnings = [row["warnings"] for row in poll(root)["rows"]]
+    assert warnings[0] == ["total_value arrived as text in 12.5 % of events."]
+
+
+@decides
+def test_many_rows_cost_as_many_queries_as_few(root: Client) -> None:
+    """Nothing is asked row by row, and no table is counted."""
+    make_trigger("fires", on="page_view")
+    make_trigger("filters", conditions=[CART])
+    conditions = [
+        {"type": "event_match", "event_type": "cart_abandonment"},
+        {"type": "customer_attribute", "attribute": "orders_count", "operator": "greater_than", "value": 2},
+    ]
+    make_trigger("wants-orders", conditions=conditions)
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            poll(root)
+        assert not [one["sql"] for one in queries if re.search(r"COUNT\(", one["sql"])]
+        return len(queries)
+
+    for number in range(2):
+        send(incoming("page_view", f"c{number}"), incoming("cart_abandonment", f"c{number}"))
+    decide_all()
+    few = asked()
+    for number in range(40):
+        send(incoming("page_view", f"c{number}"), incoming("cart_abandonment", f"c{number}"))
+    decide_all()
+    assert asked() == few <= 26
+
+
+def test_a_poll_is_bounded_and_says_that_it_is_a_sample(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most ROWS rows, the newest; above SAMPLE_RATE events a second it says so."""
+    monkeypatch.setattr(live_rows, "SAMPLE_RATE", 0.1)
+    assert poll(root)["is_sample"] is False
+    send(*(incoming("page_view", f"c{number}") for number in range(120)))
+    answer = poll(root)
+    assert (len(answer["rows"]), answer["is_sample"]) == (100, True)
+    assert answer["rows"][0]["id"] == f"e{Event.objects.latest('pk').pk}"
+
+
+def test_the_page_waits_for_the_first_event_and_offers_snippets(root: Client, settings: Any) -> None:
+    """curl, Python and JavaScript with the real address; a fresh key's page has them with the key, once."""
+    text = root.get(PAGE).content.decode()
+    assert "Waiting for your first event…" in text
+    assert text.count(f"{settings.PUBLIC_URL}/api/v1/events/") == 3
+    assert text.count("bk_live_YOUR_KEY") == 3
+    answer = root.post(
+        reverse("admin:automation_writekey_add"),
+        {"name": "Shop", "source": "shop", "scopes": ["events:write"], "is_active": "on"},
+    ).content.decode()
+    assert answer.count(f"bk_live_{WriteKey.objects.get().public_id}_") == 4
+    assert "bk_live_YOUR_KEY" not in answer
+    send(incoming("page_view"))
+    assert "Waiting for your first event…" not in root.get(PAGE).content.decode()
+
+
+def test_older_events_are_a_page_away_without_a_script(root: Client) -> None:
+    """By key, down and back up."""
+    send(*(incoming("page_view", f"c{number}") for number in range(60)))
+    text = root.get(PAGE).content.decode()
+    older = re.search(r'href="(\?before=\d+)" rel="next"', text)
+    assert older is not None
+    rest = root.get(PAGE + older[1]).content.decode()
+    assert rest.count('<li class="live-row" data-id="e') == 10
+    assert "‹ Newer" in rest
+
+
+def test_personal_data_are_masked_without_the_permission(sign_in: SignIn) -> None:
+    """S-008: customer, payload and what a condition saw."""
+    make_trigger(
+        "filters",
+        conditions=[
+            {
+                "type": "event_match",
+                "event_type": "page_view",
+                "data_conditions": [{"field": "to", "operator": "equals", "value": "x"}],
+            }
+        ],
+    )
+    who = "alice.w@example.com"
+    send(incoming("page_view", who, data={"to": who, "first_name": "Alicia"}))
+    decide_all()
+    analyst, marketer = sign_in("Analyst"), sign_in("Marketer")
+    for page in (PAGE, POLL):
+        assert "alice.w" not in analyst.get(page).content.decode()
+        assert "Alicia" not in analyst.get(page).content.decode()
+        assert who in marketer.get(page).content.decode()
+    replay = reverse("admin:automation_event_replay", args=[Event.objects.get().pk])
+    assert "alice.w" not in analyst.get(replay).content.decode()
+
+
+@decides
+def test_a_replay_judges_again_and_changes_nothing(root: Client) -> None:
+    """S-085: each listening trigger with its trace, or the chosen one whether it listens or not."""
+    trigger = make_trigger("mails", on="page_view", actions=[{"type": "send_email", "template_id": "hello"}])
+    other = make_trigger("filters", conditions=[CART])
+    send(*known("alice"), incoming("page_view"))
+    decide_all()
+    event = Event.objects.get(name="page_view")
+    before = (Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count())
+    url = reverse("admin:automation_event_replay", args=[event.pk])
+    text = root.get(url).content.decode()
+    assert "✓ met" in text
+    assert f"/trigger/{trigger.pk}/change/" in text
+    assert f"/trigger/{other.pk}/change/" not in text
+    assert f"/trigger/{other.pk}/change/" in root.get(url, {"trigger": other.pk}).content.decode()
+    assert before == (Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count())
+
+
+def test_what_senders_write_is_inert(root: Client) -> None:
+    """S-001: markup as name, id, property and source is text on the page and in the poll's JSON."""
+    bad = "<img src=x onerror=alert(1)>"
+    profile = rows.customer(bad)
+    event = rows.event(profile, name=bad, original_name=bad, data={bad: bad}, source=bad[:50])
+    rows.execution(event, rows.trigger(name=bad))
+    for page in (PAGE, reverse("admin:automation_event_replay", args=[event.pk])):
+        text = root.get(page).content.decode()
+        assert bad not in text
+        assert "&lt;img src=x" in text
+    answer = root.get(POLL)
+    assert answer["Content-Type"] == "application/json"
+    assert bad in json.dumps(answer.json())
