@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Entry, ...]], ...] = (
         (
             "automation.Event",
             "automation.MissSample",
+            "automation.RejectedRequest",
             "automation.CatalogueEntry",
             "profiles.Consent",
             "profiles.Membership",
