@@ -105,6 +105,14 @@ def judged_again(profile: Profile, event: Event, trigger: Trigger) -> Explanatio
     return _judged(profile, trigger, event)
 
 
+def event_names(trigger: Trigger) -> frozenset[str]:
+    """The names of the events that a trigger listens to; `*` stands for every name.
+
+    Raises NothingFoundError when its conditions cannot be read.
+    """
+    return frozenset(_compiled(trigger).event_names)
+
+
 def _profile(customer: str) -> Profile:
     identity = Identity.objects.select_related("profile__merged_into").filter(
         kind__in=Identity.Kind.values, value=customer

@@ -1,63 +1,83 @@
-"""What automation adds to a customer's page: what they did, what was decided, what was sent."""
+"""What automation adds to a customer's page: what happened, whether we may write, what is known, and why not."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
 
-from automation.admin import links, trace
-from automation.admin.executions import STATUSES
-from automation.engine.types import ExecutionStatus
-from automation.models import Delivery, Event, Execution, Trigger, TriggerState
+from automation import audit, contact, snippets, traces
+from automation.admin import links, why
+from automation.admin.timeline import KINDS, place, stamp_time, timeline
+from automation.models import Trigger, TriggerState
 from profiles.admin.customers import ProfileAdmin
 from profiles.admin.parts import Cell, Part, Row
-from profiles.models import Profile
+from profiles.masking import may_see, without_personal
+from profiles.models import Consent, Membership, Profile
 
 SHOWN = 40
+KNOWN = 60  # Attributes listed; the rest is in the export.
 
 
-def timeline(request: HttpRequest, profile: Profile) -> Part:
-    """The newest events, decisions and messages in one list, newest first."""
-    happened: list[tuple[datetime, Row]] = []
-    for event in (
-        Event.objects.filter(profile=profile).defer("data", "context").order_by("-occurred_at")[:SHOWN]
-    ):
-        link = links.page("automation.event", event.pk)
-        happened.append(
-            (event.occurred_at, _row(event.occurred_at, "did", event.name.replace("_", " "), link))
-        )
-    decided = Execution.objects.filter(profile=profile).select_related("trigger").defer("trace")
-    for execution in decided.order_by("-decided_at")[:SHOWN]:
-        link = links.page("automation.execution", execution.pk)
-        outcome = STATUSES[ExecutionStatus(execution.status)].lower()
-        reason = f": {execution.reason.replace('_', ' ')}" if execution.reason else ""
-        text = f"{execution.trigger.name} – {outcome}{reason}"
-        happened.append(
-            (
-                execution.decided_at,
-                _row(execution.decided_at, "decision", text, link, trace.tone(execution.status)),
+class Known(NamedTuple):
+    """One attribute of a customer and where it comes from."""
+
+    name: str
+    value: str
+    at: datetime | None
+    event: str  # Address of a search for the event that said it; empty for what is worked out.
+
+
+def page(request: HttpRequest, profile: Profile) -> dict[str, Any]:
+    """The top of the page. Opening it with the right to see addresses leaves an entry in the audit log."""
+    now, sees = timezone.now(), may_see(request.user)
+    only = request.GET.get("show", "")
+    only = only if only in KINDS else ""
+    before = place(request.GET.get("before", ""))
+    contacts = contact.contacts(profile.pk, now=now)
+    if sees and request.method == "GET":
+        _record(request, profile)
+    return {
+        "facts": {
+            "since": profile.first_seen or profile.created_at,
+            "zone": contacts[0].zone if contacts else "",
+            "name": f"{profile.first_name} {profile.last_name}".strip(),
+        },
+        "contacts": contacts,
+        "timeline": timeline(profile, only=only, before=before, may_see=sees),
+        "is_first_page": before is None,
+        "kinds": [{"key": key, "name": name, "is_on": key == only} for key, name in KINDS.items()],
+        "shows_all": not only,
+        "show": only,
+        "known": known(profile, sees),
+        "words": Consent.objects.filter(profile=profile).order_by("topic", "channel")[:SHOWN],
+        "members": Membership.objects.filter(profile=profile).select_related("segment")[:SHOWN],
+        "why_url": reverse("admin:profiles_profile_why", args=[profile.pk]) if why.may(request) else "",
+        "snippets": _snippets(profile) if profile.last_activity is None else [],
+    }
+
+
+def known(profile: Profile, sees: bool) -> list[Known]:
+    """What was said about the customer, each with the moment and the event that said it."""
+    values = profile.traits if sees else without_personal(profile.traits)
+    stamps = profile.trait_stamps or {}
+    found = []
+    for name in sorted(values)[:KNOWN]:
+        stamp = stamps.get(name)
+        event = stamp[1] if isinstance(stamp, list) and len(stamp) > 1 and isinstance(stamp[1], str) else ""
+        found.append(
+            Known(
+                name.replace("_", " "),
+                traces.seen(values[name]),
+                stamp_time(stamp),
+                f"{reverse('admin:search')}?q={event}" if event else "",
             )
         )
-    for delivery in Delivery.objects.filter(profile=profile).order_by("-created_at")[:SHOWN]:
-        link = links.page("automation.delivery", delivery.pk)
-        at = delivery.finished_at or delivery.created_at
-        text = f"{delivery.action_type.replace('_', ' ')} – {delivery.get_status_display().lower()}"
-        happened.append((at, _row(at, "action", text, link, trace.tone(delivery.status))))
-    happened.sort(key=lambda entry: entry[0], reverse=True)
-    here: dict[str, Any] = {"profile__id__exact": profile.pk}
-    return Part(
-        "What happened",
-        ("When", "What", ""),
-        [row for _, row in happened[:SHOWN]],
-        links=(
-            Cell("All events", links.listing("automation.event", **here)),
-            Cell("All decisions", links.listing("automation.execution", **here)),
-            Cell("All deliveries", links.listing("automation.delivery", **here)),
-        ),
-        empty="No events yet.",
-    )
+    return found
 
 
 def counts(request: HttpRequest, profile: Profile) -> Part:
@@ -78,11 +98,37 @@ def counts(request: HttpRequest, profile: Profile) -> Part:
         )
         for state in states
     ]
-    return Part("Triggers that fired for them", ("Trigger", "Times", "Last"), rows, empty="None so far.")
+    here: dict[str, Any] = {"profile__id__exact": profile.pk}
+    return Part(
+        "Triggers that fired for them",
+        ("Trigger", "Times", "Last"),
+        rows,
+        links=(
+            Cell("All events", links.listing("automation.event", **here)),
+            Cell("All decisions", links.listing("automation.execution", **here)),
+            Cell("All deliveries", links.listing("automation.delivery", **here)),
+        ),
+        empty="None so far.",
+    )
 
 
-def _row(at: datetime, kind: str, text: str, link: str, tone: str = "") -> Row:
-    return Row((Cell(links.clock(at)), Cell(kind), Cell(text, link, f"sign-{tone}" if tone else "")))
+def _snippets(profile: Profile) -> list[snippets.Snippet]:
+    """How to send the first event of this customer."""
+    event = {**snippets.EXAMPLE, "customer_id": profile.customer_id or ""}
+    return snippets.snippets(settings.PUBLIC_URL, event=event) if profile.customer_id else []
 
 
-ProfileAdmin.more_parts += [timeline, counts]
+def _record(request: HttpRequest, profile: Profile) -> None:
+    audit.record(
+        "profile.opened",
+        actor=request.user.get_username(),
+        actor_id=request.user.pk,
+        target=f"profiles.profile {profile.pk}",
+        profile_id=profile.pk,
+        request=request,
+    )
+
+
+ProfileAdmin.more_parts.append(counts)
+ProfileAdmin.more_context.append(page)
+ProfileAdmin.more_urls.append(why.urls)

@@ -10,7 +10,7 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -62,10 +62,13 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 class ProfileAdmin(WithParts, KeysetAdmin):
     """What events say about a customer is read-only; a person may set the zone and the preferences."""
 
-    # Other apps append theirs: tables, pages, and links to these pages at the top.
+    # Other apps append theirs: tables, pages, links to these pages at the top, and what the top of the page tells.
     more_parts: ClassVar[list[Callable[[HttpRequest, Profile], Part]]] = []
     more_urls: ClassVar[list[Callable[[ModelAdmin[Profile]], list[URLPattern]]]] = []
     more_tools: ClassVar[list[Callable[[HttpRequest, Profile], list[Cell]]]] = []
+    more_context: ClassVar[list[Callable[[HttpRequest, Profile], dict[str, Any]]]] = []
+
+    change_form_template: Any = "admin/beckon/customer.html"
 
     form = PreferencesForm
     list_title, page_title = "Customers", "Customer"
@@ -108,7 +111,6 @@ class ProfileAdmin(WithParts, KeysetAdmin):
                         ("behavior_segment", "engagement"),
                         ("orders_count", "lifetime_value"),
                         ("first_seen", "last_activity"),
-                        "shown_traits",
                     )
                 },
             ),
@@ -124,7 +126,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> list[str]:
         names = [field.name for field in Profile._meta.fields if field.name not in self.editable]
-        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_traits", "shown_patterns"]
+        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_patterns"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # Customers come from events.
@@ -149,6 +151,13 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     def parts(self, request: HttpRequest, obj: Profile) -> list[Part]:
         return [make(request, obj) for make in self.more_parts]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        for make in self.more_context if obj is not None else ():
+            context.update(make(request, obj))
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """What a person enters or changes here is a new word of the customer: of now, and from the admin."""
@@ -181,10 +190,6 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     @admin.display(description="telephone")
     def shown_phone(self, profile: Profile) -> str:
         return masked(profile.phone) or "–"
-
-    @admin.display(description="traits")
-    def shown_traits(self, profile: Profile) -> SafeString:
-        return pretty(profile.traits)
 
     @admin.display(description="patterns")
     def shown_patterns(self, profile: Profile) -> SafeString:

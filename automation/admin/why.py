@@ -1,0 +1,97 @@
+"""“Why did they not get …?”: choose a trigger and one of the customer's events, and see what it saw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+
+from automation.admin import trace
+from automation.engine.types import Mode
+from automation.explain import Explanation, NothingFoundError, event_names, explain_pair
+from automation.models import Event, Trigger
+from profiles.masking import may_see
+from profiles.models import Profile
+
+NEEDS = (
+    "profiles.view_profile",
+    "automation.view_trigger",
+    "automation.view_event",
+    "automation.view_execution",
+)
+EVENTS_SHOWN = 30  # Newest events of the customer to choose from.
+
+
+def may(request: HttpRequest) -> bool:
+    """Whether the user may see everything that the page tells."""
+    return request.user.has_perms(NEEDS)
+
+
+def page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profile) -> HttpResponse:
+    """The choice of a trigger, then its events, then the newest of them or the chosen one explained."""
+    triggers = list(
+        Trigger.objects.exclude(mode=Mode.ARCHIVED).select_related("current_version").order_by("name")
+    )
+    trigger = _chosen(triggers, request.GET.get("trigger", ""))
+    events: list[Event] = []
+    found: Explanation | None = None
+    problem = ""
+    if trigger is not None:
+        try:
+            names = event_names(trigger)
+            events = _events(profile, names)
+            event = _chosen(events, request.GET.get("event", "")) or (events[0] if events else None)
+            found = explain_pair(profile, event, trigger) if event is not None else None
+            if event is None:
+                problem = _("It listens to %(names)s, and they have no such event.") % {
+                    "names": ", ".join(sorted(names)) or _("no event")
+                }
+        except NothingFoundError as error:
+            problem = str(error)
+    drawn = trace.of_explanation(found) if found else None
+    if drawn is not None and not may_see(request.user):
+        drawn = drawn.masked()
+    shown = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": _("Why did they not get …?"),
+        "profile": profile,
+        "triggers": triggers,
+        "trigger": trigger,
+        "events": events,
+        "found": found,
+        "trace": drawn,
+        "problem": problem,
+    }
+    return TemplateResponse(request, "admin/beckon/why.html", shown)
+
+
+def urls(admin: ModelAdmin[Profile]) -> list[URLPattern]:
+    """The page."""
+
+    def view(request: HttpRequest, pk: int) -> HttpResponse:
+        if not may(request):
+            raise PermissionDenied
+        profile = Profile.objects.filter(pk=pk, erased_at=None).first()
+        if profile is None:
+            raise Http404("There is no such customer (any more).")
+        return page(request, admin, profile)
+
+    return [path("<int:pk>/why/", admin.admin_site.admin_view(view), name="profiles_profile_why")]
+
+
+def _events(profile: Profile, names: frozenset[str]) -> list[Event]:
+    """The newest events of the customer that a trigger listens to."""
+    rows = Event.objects.filter(profile=profile).defer("data", "context")
+    if "*" not in names:
+        rows = rows.filter(name__in=names)
+    return list(rows.order_by("-occurred_at")[:EVENTS_SHOWN])
+
+
+def _chosen(rows: Any, key: str) -> Any:
+    return next((row for row in rows if str(row.pk) == key), None)
