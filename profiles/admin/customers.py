@@ -68,7 +68,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     more_tools: ClassVar[list[Callable[[HttpRequest, Profile], list[Cell]]]] = []
     more_context: ClassVar[list[Callable[[HttpRequest, Profile], dict[str, Any]]]] = []
 
-    change_form_template: Any = "admin/beckon/customer.html"
+    change_form_template: ClassVar[Any] = "admin/beckon/customer.html"
 
     form = PreferencesForm
     list_title, page_title = "Customers", "Customer"

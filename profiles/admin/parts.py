@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -46,7 +46,7 @@ class Part:
 class WithParts:
     """Mixed in before ModelAdmin: shows `parts()` below the form."""
 
-    change_form_template: Any = "admin/beckon/with_parts.html"
+    change_form_template: ClassVar[Any] = "admin/beckon/with_parts.html"
     page_title = ""  # Heading of a record's page; empty: Django's.
 
     def parts(self, request: HttpRequest, obj: Any) -> list[Part]:
