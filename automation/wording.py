@@ -40,6 +40,8 @@ LABELS: Mapping[str, str] = {
     "on_lost": "when another trigger wins",
     "value": "declared value",
 }
+_PLACES = {"conditions": "Condition", "actions": "Action", "cancel_when": "Stop"}
+_INNER = {"data_conditions": "row", "sequence": "step"}
 _LISTS = {"conditions": "condition", "actions": "action"}
 
 
@@ -155,3 +157,24 @@ def _collect(value: Any, pointer: str, found: dict[str, str]) -> None:
             if name == "event_type" and isinstance(item, str):
                 found[f"{pointer}/{name}"] = f"the event is {item.replace('_', ' ')}"
             _collect(item, f"{pointer}/{name}", found)
+
+
+def place(pointer: str) -> str:
+    """Where a problem is, as a person counts: `/conditions/1/conditions/0/value` is *Condition 2 › 1*.
+
+    Empty for a field that has no list around it.
+    """
+    parts = pointer.split("/")[1:]
+    noun = _PLACES.get(parts[0]) if len(parts) > 1 else None
+    if noun is None:
+        return ""
+    numbers = [str(int(parts[1]) + 1)] if parts[1].isdecimal() else []
+    inner = ""
+    for name, index in zip(parts[2::2], parts[3::2], strict=False):
+        if not index.isdecimal():
+            break
+        if name == "conditions":
+            numbers.append(str(int(index) + 1))
+        elif name in _INNER:
+            inner += f", {_INNER[name]} {int(index) + 1}"
+    return f"{noun} {' › '.join(numbers)}{inner}"

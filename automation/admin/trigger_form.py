@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
+from automation import wording
 from automation.admin import modes
+from automation.admin.document_field import DocumentField
+from automation.admin.editor_fields import (
+    GoalWidget,
+    PartsField,
+    PeriodWidget,
+    SpanField,
+    TimingWidget,
+)
 from automation.engine.problems import Problem
 from automation.engine.types import MessageClass, Mode, Priority, TriggerType
 from automation.models import Trigger
@@ -39,87 +46,25 @@ CLASSES = (
         "Transactional – the customer waits for it; only refusals and dead addresses stop it",
     ),
 )
+CONFLICT = _("Somebody else changed this trigger while you were editing it.")
 LOSING = (("suppress", "Held back"), ("defer", "Tried again when the slot is free"))
-MAX_TEXT = 200_000
-KEY_ORDER = (
-    "type",
-    "kind",
-    "pattern_type",
-    "time_condition_type",
-    "event_type",
-    "event_name",
-    "attribute",
-    "field",
-    "over",
-    "operator",
-    "value",
-    "template_id",
-    "segment",
-    "url",
-    "data_conditions",
-    "conditions",
-)
 
 
-class DocumentField(forms.JSONField):
-    """A piece of the stored document as indented JSON; says where it cannot be read."""
+class ModeWidget(forms.RadioSelect):
+    """One row of choices, and beside it the line that says what the chosen one means."""
 
-    def __init__(self, *, rows: int = 4, **kwargs: Any) -> None:
-        widget = forms.Textarea(attrs={"class": "beckon-json", "rows": rows, "spellcheck": "false"})
-        super().__init__(widget=widget, **kwargs)
+    template_name = "admin/beckon/mode_widget.html"
 
-    def to_python(self, value: Any) -> Any:
-        text = value if isinstance(value, str) else ""
-        if not text.strip():
-            return None
-        if len(text) > MAX_TEXT:
-            raise ValidationError("This is too long.")
-        try:
-            return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValidationError(_where(text)) from error
-
-    def prepare_value(self, value: Any) -> str:
-        if isinstance(value, str):
-            return value
-        return "" if value in (None, {}, []) else json.dumps(_ordered(value), indent=2, ensure_ascii=False)
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        return data  # Whatever was typed comes back as it was typed.
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        try:
-            return bool((self.to_python(data) or None) != (initial or None))
-        except ValidationError:
-            return True
-
-
-def _ordered(value: Any) -> Any:
-    """The same, its keys in the order in which one says them; PostgreSQL does not keep theirs."""
-    if isinstance(value, list):
-        return [_ordered(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    ranks = {key: rank for rank, key in enumerate(KEY_ORDER)}
-    return {
-        key: _ordered(value[key]) for key in sorted(value, key=lambda key: (ranks.get(key, len(ranks)), key))
-    }
-
-
-def _where(text: str) -> str:
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"This is not JSON yet: line {error.lineno}, column {error.colno}: {error.msg}."
-    except RecursionError:
-        return "This is nested too deeply."
-    return "This is not JSON: it holds NaN, Infinity or a broken character."
+    def create_option(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(*args, **kwargs)
+        option["title"], _dash, option["means"] = str(option["label"]).partition(" – ")
+        return option
 
 
 class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what the engine could not evaluate, in every mode (ux.md section 3.7)."""
 
-    mode = forms.ChoiceField(choices=MODES, widget=forms.RadioSelect, initial=Mode.DRAFT)
+    mode = forms.ChoiceField(choices=MODES, widget=ModeWidget, initial=Mode.DRAFT)
     priority = forms.TypedChoiceField(choices=PRIORITIES, coerce=int, initial=int(Priority.MEDIUM))
     type = forms.ChoiceField(choices=TYPES, initial=TriggerType.BEHAVIORAL)
     message_class = forms.ChoiceField(
@@ -131,30 +76,35 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     conditions = DocumentField(
         rows=14,
         required=False,
-        help_text="A list; all of it must hold. Groups: all, any, not. The first event_match is the WHEN.",
+        help_text=_("A list; all of it must hold. Groups: all, any, not. The first event_match is the WHEN."),
     )
-    actions = DocumentField(rows=10, required=False, help_text="A list, carried out in this order.")
-    timing = DocumentField(
-        required=False,
-        help_text='{"kind": "immediate"}, {"kind": "delay", "minutes": 30},'
-        ' {"kind": "local_time", "time": "18:00"}, {"kind": "optimal_personal", "within_hours": 24}'
-        ' or {"kind": "within_24h"}. Empty: immediate.',
-    )
+    actions = DocumentField(rows=10, required=False, help_text=_("A list, carried out in this order."))
     cancel_when = DocumentField(
         required=False,
-        help_text='Events or conditions that cancel a waiting execution: ["purchase_completed"].',
+        label=_("Stop waiting when"),
+        help_text=_("Events or conditions that stop what still waits, such as “purchase_completed”."),
     )
-    max_per_period = DocumentField(
-        rows=2,
+    timing = PartsField(
         required=False,
-        label="Most times per period",
-        help_text='{"count": 2, "hours": 168} is twice a week. Empty: no limit.',
+        widget=TimingWidget,
+        label=_("When it acts"),
+        help_text=_("Counted from the event; each action may wait in addition."),
     )
-    goal = DocumentField(
-        rows=5,
+    cooldown_minutes = SpanField(
+        label=_("Rest for a customer after it fired"),
+        help_text=_("Empty: none."),
+    )
+    max_per_period = PartsField(
         required=False,
-        help_text='What counts as success: {"event_name": "purchase_completed", "window_hours": 168,'
-        ' "value_path": "total", "currency_path": "currency"}.',
+        widget=PeriodWidget,
+        label=_("Most times per period, for one customer"),
+        help_text=_("2 times in 7 days is twice a week. Empty: no limit."),
+    )
+    goal = PartsField(
+        required=False,
+        widget=GoalWidget,
+        label=_("Goal"),
+        help_text=_("The event that counts as success. Empty: nothing is counted."),
     )
     seen_state = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -190,11 +140,11 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         labels = {
             "recheck": "Judge again before it acts",
-            "cooldown_minutes": "Rest per customer (minutes)",
-            "cooldown_path": "Rest counted separately per",
-            "max_per_customer": "Most times per customer, for ever",
-            "dedupe_path": "Once per",
-            "max_per_hour": "Most times an hour, all customers",
+            "topic": "Topic that they consent to",
+            "cooldown_path": "The rest is counted separately per",
+            "max_per_customer": "Most times for one customer, ever",
+            "dedupe_path": "Only once for each",
+            "max_per_hour": "Most times an hour, for all customers",
             "holdout_percent": "Share held out (%)",
             "value": "Declared value",
             "valid_from": "Starts",
@@ -203,7 +153,6 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "key": "A stable short name, for files and the API. It cannot be changed later.",
             "topic": "What customers consent to, such as marketing.",
-            "cooldown_minutes": "1440 is one day. Empty: none.",
             "cooldown_path": "Such as product_id: each product has its own rest. Empty: one for all.",
             "max_per_customer": "Empty: no limit.",
             "dedupe_path": "A property such as order_id: never twice for the same order.",
@@ -218,21 +167,33 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.before = self.instance.document() if self.instance.pk else None
         self.problems: Mapping[str, Problem] = {}
+        self.conflicts_with = ""  # The state that the page was made from, when somebody changed it since.
         if self.instance.pk and "seen_state" in self.fields:
             self.fields["seen_state"].initial = state_of(self.instance)
 
+    def clean_mode(self) -> str:
+        """The button “Save and go live” asks for it, whatever the control says."""
+        return Mode.LIVE.value if "_golive" in self.data else str(self.cleaned_data["mode"])
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        for name, empty in (("conditions", []), ("actions", []), ("timing", {}), ("cancel_when", [])):
+        for name, empty in (("conditions", []), ("actions", []), ("cancel_when", [])):
             if name in cleaned and cleaned[name] is None:
                 cleaned[name] = empty
+        self._keep_goal_rows(cleaned)
         seen = cleaned.get("seen_state")
         if self.instance.pk and seen and seen != state_of(self.instance):
             typed = self.data.copy()  # type: ignore[attr-defined]
             typed[self.add_prefix("seen_state")] = state_of(self.instance)
-            self.data = typed
-            raise ValidationError(_conflict(self.instance))
+            self.data, self.conflicts_with = typed, seen
+            raise ValidationError(CONFLICT, code="conflict")
         return cleaned
+
+    def _keep_goal_rows(self, cleaned: dict[str, Any]) -> None:
+        """Rows that narrow the goal event have no field here; they stay while the event is the same."""
+        goal, stored = cleaned.get("goal"), self.instance.goal
+        if goal and stored and goal["event_name"] == stored.get("event_name") and "data_conditions" in stored:
+            cleaned["goal"] = {**goal, "data_conditions": stored["data_conditions"]}
 
     def _post_clean(self) -> None:
         """After the model's own checks: the document as a whole, each problem at its field."""
@@ -242,8 +203,12 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         self.problems = publish.check(self.instance.document())
         for pointer, problem in self.problems.items():
             field = pointer.split("/")[1] if "/" in pointer else ""
-            text = f"{pointer or '/'}: {problem.message} {problem.hint}".strip()
-            self.add_error(field if field in self.fields else None, ValidationError(text, code="document"))
+            where = wording.place(pointer)
+            text = f"{where}: {problem.message}" if where else problem.message
+            self.add_error(
+                field if field in self.fields else None,
+                ValidationError(f"{text} {problem.hint}".strip(), code="document"),
+            )
 
 
 def state_of(trigger: Trigger) -> str:
@@ -251,12 +216,15 @@ def state_of(trigger: Trigger) -> str:
     return f"{trigger.updated_at.isoformat()}/{trigger.mode}/{trigger.current_version_id or 0}"
 
 
-def _conflict(trigger: Trigger) -> str:
-    who = trigger.updated_by.get_username() if trigger.updated_by else "Beckon"
-    at = date_format(localtime(trigger.updated_at), "j M H:i")
-    said = trigger.current_version.changes if trigger.current_version else ""
-    changed = f" The newest version says: {said}" if said else ""
-    return (
-        f"{who} changed this trigger while you were editing it ({at}; mode is now {trigger.mode}).{changed}"
-        " What you wrote is kept below. Save again to replace theirs with yours."
-    )
+def drafted(
+    values: Mapping[str, Any], conditions: Any, actions: Any, trigger: Trigger | None = None
+) -> dict[str, Any]:
+    """The document that the form would store: `values` are its inputs by name, as a browser sends them.
+
+    Nothing is validated or stored; a field that cannot be read keeps the value that `trigger` has.
+    """
+    data = QueryDict(mutable=True)
+    data.update({name: str(value) for name, value in values.items()})
+    form = TriggerForm(data, instance=trigger or Trigger())
+    form.full_clean()
+    return {**form.instance.document(), "conditions": conditions, "actions": actions}
