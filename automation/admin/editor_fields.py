@@ -63,6 +63,7 @@ class Whole(forms.MultiWidget):
     """Several inputs for one document; the first has the field's own name."""
 
     template_name = "admin/beckon/whole_widget.html"
+    widgets_names: list[str]  # Django writes them down without their type.
     words: ClassVar[Mapping[str, Any]] = {}  # Name of a part -> the words in front of it.
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:

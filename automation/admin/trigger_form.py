@@ -177,9 +177,9 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        for name, empty in (("conditions", []), ("actions", []), ("cancel_when", [])):
+        for name in ("conditions", "actions", "cancel_when"):
             if name in cleaned and cleaned[name] is None:
-                cleaned[name] = empty
+                cleaned[name] = []
         self._keep_goal_rows(cleaned)
         seen = cleaned.get("seen_state")
         if self.instance.pk and seen and seen != state_of(self.instance):

@@ -11,10 +11,12 @@ from django.contrib.admin.options import ShowFacets
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from automation import wording
 from automation.actions.registry import ACTIONS
 from automation.admin import links, modes, trigger_facts
+from automation.admin.editor import Editing
 from automation.admin.pausing import Pausing, paused_by
 from automation.admin.preview import Previewing
 from automation.admin.publishing import AskedFilter, Publishing
@@ -33,7 +35,7 @@ _OUTCOMES = {"fired": "Fired", "suppressed": "Held back", "waiting": "Waits"}
 
 @admin.register(Trigger)
 class TriggerAdmin(  # type: ignore[type-arg]
-    Publishing, Pausing, Versions, Testing, TriggerList, Previewing, WithParts, admin.ModelAdmin
+    Publishing, Pausing, Versions, Testing, TriggerList, Editing, Previewing, WithParts, admin.ModelAdmin
 ):
     """In any mode an invalid document is refused. Saving into shadow publishes a version; a save that wants it
     live stores the document and leads to the page that confirms it.
@@ -60,30 +62,40 @@ class TriggerAdmin(  # type: ignore[type-arg]
     # --- The form
 
     def get_fieldsets(self, request: HttpRequest, obj: Trigger | None = None) -> Any:
-        said = ("sentence", "shown_state") if obj else ()
+        said = ("shown_state",) if obj else ()
+        if obj is not None and not self.has_change_permission(request, obj):
+            said = ("sentence", *said)
         return (
-            (None, {"fields": (("name", "key"), "description", *said, "mode", "seen_state")}),
+            (None, {"fields": ("name", *said, "mode", "seen_state"), "classes": ("editor-head",)}),
             (
-                "When and if",
+                _("When, if, then"),
                 {
-                    "description": "What must be true of the event, the customer and their history.",
-                    "fields": ("conditions", "condition_examples", "type"),
+                    "classes": ("editor-document",),
+                    "fields": (
+                        "conditions",
+                        "condition_examples",
+                        "actions",
+                        "action_examples",
+                        "cancel_when",
+                    ),
                 },
             ),
             (
-                "Then",
+                _("When it acts"),
                 {
-                    "description": "What happens, in order.",
-                    "fields": ("actions", "action_examples", ("message_class", "topic")),
+                    "classes": ("editor-rails",),
+                    "fields": ("timing", "recheck", ("valid_from", "valid_until")),
                 },
             ),
-            ("Timing", {"fields": ("timing", "recheck", "cancel_when", ("valid_from", "valid_until"))}),
             (
-                "Guard rails",
+                _("Guard rails"),
                 {
-                    "description": "How often, how urgent, and who wins when two triggers want one slot.",
+                    "classes": ("editor-rails",),
+                    "description": _("How urgent, how often, and who wins when two triggers want one slot."),
                     "fields": (
                         "priority",
+                        "message_class",
+                        "topic",
                         ("cooldown_minutes", "cooldown_path"),
                         "max_per_customer",
                         "max_per_period",
@@ -93,7 +105,8 @@ class TriggerAdmin(  # type: ignore[type-arg]
                     ),
                 },
             ),
-            ("Measuring", {"fields": ("holdout_percent", "goal")}),
+            (_("Measuring"), {"classes": ("editor-rails",), "fields": ("holdout_percent", "goal")}),
+            (_("About it"), {"classes": ("editor-rails",), "fields": ("key", "description", "type")}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Trigger | None = None) -> tuple[str, ...]:

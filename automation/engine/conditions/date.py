@@ -68,7 +68,7 @@ class Date(Condition):
     type: Literal["date"]
     attribute: FieldPath = Field(title="Date", json_schema_extra={"x-source": "attributes"})
     comparison: Literal["before", "after", "within_last", "within_next", "anniversary"] = Field(
-        title="Is", json_schema_extra={"x-labels": _LABELS}
+        title="Is", json_schema_extra={"x-labels": {**_LABELS}}
     )
     value: str | None = Field(
         default=None,

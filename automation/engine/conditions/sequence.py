@@ -44,7 +44,7 @@ class Step(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         frozen=True,
-        json_schema_extra={"x-sentence": "{absent} {event_type}"},
+        json_schema_extra={"x-sentence": "{event_type} {absent}"},
     )
 
     event_type: EventName = Field(title="Event", json_schema_extra={"x-source": "event_types"})
@@ -52,7 +52,7 @@ class Step(BaseModel):
     absent: bool = Field(
         default=False,
         title="Must not happen in between",
-        json_schema_extra={"x-labels": {"false": "then", "true": "with no"}},
+        json_schema_extra={"x-labels": {"false": "happens", "true": "must not happen"}},
     )
     same_in: FieldPath | None = Field(
         default=None,
