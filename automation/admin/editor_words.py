@@ -73,7 +73,9 @@ WORDS = {
     "trace_broken": _("⚠ could not be checked"),
     "trace_true": _("✓ true"),
     "trace_false": _("✗ false"),
+    "saw_of": _("{verdict}: {name} was {seen}"),
     "saw": _("{verdict}: {seen}"),
+    "unclear": _("⚠ {n} could not be checked"),
     "pass": _("{passed} of {reached} pass"),
     # The panel
     "plain_english": _("In plain English"),

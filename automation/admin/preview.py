@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from automation import backtest, reasons, wording
 from automation.admin import preview_warnings
+from automation.admin.trigger_form import composed
 from automation.backtest.step import Sample
 from automation.buckets import Buckets
 from automation.engine.definition import TriggerDefinition
@@ -125,7 +126,7 @@ def _document(body: Mapping[str, Any], stored: Trigger | None) -> tuple[dict[str
     """The document that saving would make, and what is wrong with single fields."""
     model = stored or Trigger(key="preview", name="Preview")
     problems: dict[str, Problem] = {}
-    for name, value in body.get("guards", {}).items():
+    for name, value in composed(body.get("guards", {})).items():
         if name not in _GUARDS:
             continue
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from automation import wording
@@ -19,6 +19,7 @@ from automation.admin.editor_fields import (
     PeriodWidget,
     SpanField,
     TimingWidget,
+    Whole,
 )
 from automation.engine.problems import Problem
 from automation.engine.types import MessageClass, Mode, Priority, TriggerType
@@ -216,15 +217,12 @@ def state_of(trigger: Trigger) -> str:
     return f"{trigger.updated_at.isoformat()}/{trigger.mode}/{trigger.current_version_id or 0}"
 
 
-def drafted(
-    values: Mapping[str, Any], conditions: Any, actions: Any, trigger: Trigger | None = None
-) -> dict[str, Any]:
-    """The document that the form would store: `values` are its inputs by name, as a browser sends them.
-
-    Nothing is validated or stored; a field that cannot be read keeps the value that `trigger` has.
-    """
-    data = QueryDict(mutable=True)
-    data.update({name: str(value) for name, value in values.items()})
-    form = TriggerForm(data, instance=trigger or Trigger())
-    form.full_clean()
-    return {**form.instance.document(), "conditions": conditions, "actions": actions}
+def composed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs by name, as a browser sends them, with the values of those that consist of several put together."""
+    found = dict(values)
+    for name, field in TriggerForm.base_fields.items():
+        if isinstance(field.widget, Whole) and any(
+            f"{name}{part}" in values for part in field.widget.widgets_names[1:]
+        ):
+            found[name] = field.widget.value_from_datadict(values, MultiValueDict(), name)
+    return found

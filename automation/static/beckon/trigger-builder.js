@@ -272,7 +272,7 @@ class TriggerBuilder extends HTMLElement {
       const line = this.trace?.[pointer];
       const counted = this.counts?.[pointer];
       const count = element.querySelector(":scope > .builder-head > .builder-count");
-      if (count) count.textContent = counted && !this.trace ? this.t("pass", { passed: counted[1].toLocaleString("en"), reached: counted[0].toLocaleString("en") }) : "";
+      if (count) count.textContent = counted && !this.trace ? this.passing(counted, this.broken?.[pointer]) : "";
       verdict.hidden = !line;
       delete element.dataset.verdict;
       if (!line) continue;
@@ -280,8 +280,14 @@ class TriggerBuilder extends HTMLElement {
       const path = line.reached ? (isMet ? "passed" : "stopped") : isMet ? "unreached_pass" : "unreached_stop";
       const word = line.result === "broken" ? "broken" : isTop ? path : isMet ? "true" : "false";
       element.dataset.verdict = line.result === "broken" ? "broken" : !line.reached ? "unreached" : isMet !== this.isInverted(pointer) ? "good" : "bad";
-      verdict.textContent = line.seen ? this.t("saw", { verdict: this.t(`trace_${word}`), seen: line.seen }) : this.t(`trace_${word}`);
+      const holes = { verdict: this.t(`trace_${word}`), seen: line.seen, name: element.node.name };
+      verdict.textContent = line.seen ? this.t(holes.name ? "saw_of" : "saw", holes) : holes.verdict;
     }
+  }
+
+  passing([reached, passed], broken) {
+    const said = this.t("pass", { passed: passed.toLocaleString("en"), reached: reached.toLocaleString("en") });
+    return broken ? `${said} · ${this.t("unclear", { n: broken.toLocaleString("en") })}` : said;
   }
 
   /* Inside "none of these" what is true speaks against it. */
@@ -387,7 +393,7 @@ class TriggerBuilder extends HTMLElement {
       if (kind["x-help"] && !isWhen) card.append(make("p", { className: "help" }, kind["x-help"]));
     }
     card.append(make("p", { className: "builder-verdict", hidden: true }));
-    card.node = { pointer, isTop: depth === 0 && list === "conditions" };
+    card.node = { pointer, isTop: depth === 0 && list === "conditions", name: this.subject(kind, node) };
     return card;
   }
 
@@ -673,8 +679,19 @@ class TriggerBuilder extends HTMLElement {
     return this.text({ set, label: label ?? wordy, value: isText && typeof value === "string" ? value : say(value, isText), read: (text) => (text === "" ? undefined : cast(text, isText)), type: isDate ? "date" : "text" });
   }
 
+  /* Name of the property that holds the path which a comparison looks at. */
+  pathOf(kind) {
+    const names = Object.keys(kind.properties).filter((one) => kind.required?.includes(one));
+    return names.find((one) => ["event_fields", "attributes"].includes(kind.properties[one]["x-source"]));
+  }
+
+  subject(kind, node) {
+    const path = kind && node[this.pathOf(kind)];
+    return typeof path === "string" ? plainName(path) : "";
+  }
+
   typesOf({ kind, node, event }) {
-    const name = Object.keys(kind.properties).find((one) => ["event_fields", "attributes"].includes(kind.properties[one]["x-source"]) && one !== "same_in");
+    const name = this.pathOf(kind);
     const source = kind.properties[name]?.["x-source"];
     return this.offered(source, { event }).find((one) => one.value === node[name])?.types ?? [];
   }
@@ -713,7 +730,7 @@ class TriggerBuilder extends HTMLElement {
       const shown = rows.map((_, place) => place);
       line.querySelector(".builder-line").append(isSteps ? this.buttons(rows, index, shown, at, title) : make("span", { className: "builder-buttons" }, this.removeButton(rows, index, shown, at, title)));
       line.append(make("p", { className: "builder-verdict", hidden: true }));
-      line.node = { pointer, isTop: false };
+      line.node = { pointer, isTop: false, name: this.subject(kind, row) };
       box.append(line);
     });
     const words = isSteps ? this.t("add_step") : this.t(rows.length ? "add_row" : "add_first_row");

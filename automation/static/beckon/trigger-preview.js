@@ -34,6 +34,10 @@ class TriggerPreview extends HTMLElement {
     return (value ?? 0).toLocaleString("en");
   }
 
+  clock(text) {
+    return new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  }
+
   schedule(delay = DELAY) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.ask(), delay);
@@ -48,6 +52,7 @@ class TriggerPreview extends HTMLElement {
     const patience = setTimeout(() => this.say("preview_slow", {}, true), PATIENCE);
     this.setAttribute("aria-busy", "true");
     const guards = Object.fromEntries([...new FormData(this.form)].filter(([name, value]) => typeof value === "string" && !["conditions", "actions", "csrfmiddlewaretoken"].includes(name)));
+    guards.recheck = Boolean(this.form.elements.recheck?.checked);
     try {
       const answer = await fetch(this.dataset.url, {
         method: "POST",
@@ -76,6 +81,7 @@ class TriggerPreview extends HTMLElement {
   show(answer) {
     const open = this.builder.setProblems(answer.errors ?? {});
     this.builder.counts = answer.nodes ?? null;
+    this.builder.broken = answer.broken ?? {};
     this.builder.trace = this.chosen === null ? null : (answer.trace ?? null);
     this.builder.drawTrace();
     this.saved?.remove();
@@ -97,7 +103,7 @@ class TriggerPreview extends HTMLElement {
 
   sentence(said) {
     if (!said?.when) return [];
-    const parts = [make("strong", {}, this.t("said_when")), ` ${said.when}`];
+    const parts = [make("strong", {}, this.t("said_when")), ` ${said.when.replace(/^When /, "")}`];
     if (said.if?.length) parts.push(" ", make("strong", {}, this.t("said_if")), ` ${said.if.join(this.t("said_and"))}`);
     if (said.then?.length) parts.push(" ", make("strong", {}, this.t("said_then")), ` ${said.then.join(this.t("said_next"))}`);
     return [this.heading("plain_english"), make("p", { className: "preview-sentence" }, ...parts, ".")];
@@ -146,13 +152,13 @@ class TriggerPreview extends HTMLElement {
     };
     return [
       this.heading("why"),
-      make("ul", { className: "preview-people" }, ...samples.map((one) => make("li", {}, make("button", { type: "button", "data-event": one.event_id, "data-outcome": one.outcome, "aria-pressed": String(this.chosen === one.event_id), onclick: () => choose(one.event_id) }, make("strong", {}, one.customer), make("time", {}, one.at), make("span", {}, one.text))))),
+      make("ul", { className: "preview-people" }, ...samples.map((one) => make("li", {}, make("button", { type: "button", "data-event": one.event_id, "data-outcome": one.outcome, "aria-pressed": String(this.chosen === one.event_id), onclick: () => choose(one.event_id) }, make("strong", {}, one.customer), make("time", { dateTime: one.at }, this.clock(one.at)), make("span", {}, one.text))))),
       make("p", { className: "help" }, this.t(this.chosen === null ? "why_help" : "why_chosen")),
     ];
   }
 
   guards(lines) {
-    const text = (one) => (one.until ? this.t("until", { text: one.text, until: one.until }) : one.text);
+    const text = (one) => (one.until ? this.t("until", { text: one.text, until: this.clock(one.until) }) : one.text);
     return [this.heading("guards"), make("ul", { className: "preview-guards" }, ...lines.map((one) => make("li", { className: one.ok ? "sign-ok" : "sign-held" }, `${one.ok ? "✓" : "✗"} ${text(one)}`)))];
   }
 }
