@@ -1,0 +1,92 @@
+"""Every page of the admin in a real browser: nothing fails, nothing is refused, everybody can use it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.urls import NoReverseMatch, URLPattern, get_resolver, reverse
+
+from tests.browser.visit import PASSWORD, SHOTS, Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+ONLY = re.compile(os.environ.get("BECKON_PAGES", ""))  # While mending one: BECKON_PAGES=trigger
+STANDARD = ("changelist", "add", "change", "history", "delete")
+NO_PAGES = {"admin:logout", "admin:password_change_done"}
+
+
+@pytest.fixture
+def records() -> dict[str, Any]:
+    from tests.integration.access import samples  # Its models are not loaded when this file is read.
+
+    return dict(samples.made())
+
+
+def addresses(records: dict[str, Any]) -> dict[str, str]:
+    """Name of each page of the admin -> its address: those of the models, and those of the permission table.
+
+    Every address of the router is one or the other (tests/integration/access/test_matrix.py).
+    """
+    from analytics.reference.permissions import table
+
+    found = {}
+    for label, row in sorted(records.items()):
+        name = label.lower().replace(".", "_")
+        for page in STANDARD:
+            args = [row.pk] if page in ("change", "history", "delete") else []
+            found[f"{name}_{page}"] = reverse(f"admin:{name}_{page}", args=args)
+    for route, cells in sorted(table()["pages"].items()):
+        if "superuser" in cells.get("GET", ()) and "logout" not in route:
+            address = cells["example"]
+            for label, row in records.items():
+                address = address.replace(f"{{{label}}}", str(row.pk))
+            found[re.sub(r"\W+", "_", route).strip("_")] = address
+    return found
+
+
+def test_every_page_of_the_admin(browser: Any, live_server: Any, records: dict[str, Any]) -> None:
+    """R-050: each page, light and dark: no error in the console, no violation of the policy, no failed request,
+    no violation of WCAG 2 A and AA that axe-core finds, and nothing to scroll sideways at 400 pixels.
+    """
+    get_user_model().objects.create_superuser("root", password=PASSWORD)
+    visit = Visit(browser, live_server.url)
+    visit.open(reverse("admin:login"), "login")
+    visit.examine()
+    wrong = {"login": visit.complaints} if visit.complaints else {}
+    visit.complaints = []
+    visit.log_in("root", PASSWORD)
+    looked = 0
+    for name, address in addresses(records).items():
+        if not ONLY.search(name):
+            continue
+        if looked_at(visit, name, address):
+            looked += 1
+        if visit.complaints:
+            wrong[f"{name} {address}"] = visit.complaints
+            visit.complaints = []
+    visit.page.context.close()
+    assert not wrong, "\n".join(f"{page}\n    " + "\n    ".join(found) for page, found in wrong.items())
+    assert looked > 5 * len(records) * 0.7 or ONLY.pattern
+
+
+def looked_at(visit: Visit, name: str, address: str) -> bool:
+    """Open and examine it; what is no page (a script, an answer in JSON, a page that this model lacks) is not."""
+    import time
+    from tests.browser.visit import T
+    t = time.perf_counter()
+    answer = visit.page.goto(visit.base + address, wait_until="load")
+    T["open"] = T.get("open", 0) + time.perf_counter() - t
+    if answer.status in (403, 405) or "text/html" not in answer.headers.get("content-type", ""):
+        assert answer.status < 500, address
+        return False
+    assert answer.status == 200, (name, answer.status)
+    if SHOTS:
+        visit.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
+    visit.examine(is_first=name == "admin")
+    return True
