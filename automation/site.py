@@ -21,6 +21,7 @@ from automation.audit.staff import Audited
 from automation.export_button import Exports
 from automation.export_columns import EXPORTED
 from profiles.masking import Discreet, hidden, may_see
+from profiles.named import Named
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -90,10 +91,13 @@ def environment() -> str:
 def _with_hooks(
     model: type[models.Model], admin_class: type[admin.ModelAdmin[Any]]
 ) -> type[admin.ModelAdmin[Any]]:
-    bases: tuple[type, ...] = (Audited, Discreet, admin_class)
+    bases: tuple[type, ...] = (Audited, Discreet, Named, admin_class)
     body: dict[str, Any] = {"__module__": admin_class.__module__}
     if model._meta.label in WITHOUT_OWN_ACTIONS:
         body["actions"] = ()
     if model._meta.label in EXPORTED:
-        bases, body["export_columns"] = (Audited, Discreet, Exports, admin_class), EXPORTED[model._meta.label]
+        bases, body["export_columns"] = (
+            (Audited, Discreet, Exports, Named, admin_class),
+            EXPORTED[model._meta.label],
+        )
     return type(admin_class.__name__, bases, body)

@@ -243,7 +243,7 @@ def _document(kind: Any) -> Any:
 def _examples(kinds: Iterable[tuple[str, str, Any]]) -> SafeString:
     rows = format_html_join(
         "",
-        '<dt>{}</dt><dd>{}<pre class="json">{}</pre></dd>',
+        '<dt>{}</dt><dd>{}<pre class="json" tabindex="0">{}</pre></dd>',
         (
             (label, text, json.dumps(document, indent=1, ensure_ascii=False))
             for label, text, document in kinds

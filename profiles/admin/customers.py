@@ -21,6 +21,7 @@ from profiles.admin.preferences import PreferencesForm
 from profiles.behavior import SEGMENTS, engagement_score
 from profiles.masking import masked, may_see
 from profiles.models import Consent, Identity, Membership, Profile
+from profiles.named import Named, NamedCells
 
 
 class BehaviourFilter(KnownValuesFilter):
@@ -40,8 +41,9 @@ class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = "Known as"
 
 
-class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
+class ConsentInline(Named, admin.TabularInline):  # type: ignore[type-arg]
     model = Consent
+    formset = NamedCells
     extra = 0
     can_delete = False  # A word is taken back by another word, not forgotten.
     fields = ("topic", "channel", "is_granted", "source", "recorded_at")
@@ -49,8 +51,9 @@ class ConsentInline(admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = "May we write to them?"
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(Named, admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
+    formset = NamedCells
     extra = 0
     fields = ("segment", "since", "source")
     readonly_fields = ("since", "source")

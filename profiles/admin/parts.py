@@ -85,4 +85,4 @@ def pretty(value: Any) -> SafeString:
 
 def verbatim(text: str) -> SafeString:
     """Text as it is, escaped, in a box that scrolls."""
-    return format_html('<pre class="json">{}</pre>', text)
+    return format_html('<pre class="json" tabindex="0">{}</pre>', text)

@@ -1,53 +1,21 @@
-"""Every kind of page in a real browser: it renders, its scripts run, and the policy refuses nothing of ours."""
+"""The policy in a real browser: our scripts run, public pages render, and what is inline is refused.
+
+Every page of the admin is opened by test_every_page.py.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
+from tests.browser.visit import PASSWORD, SHOTS, Visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
-
-PASSWORD = "a long and unusual passphrase"
-SHOTS = os.environ.get("BECKON_SHOTS", "")  # A folder for pictures of each page, for people.
-
-
-class Visit:
-    """One browser window, and everything that it complained about."""
-
-    def __init__(self, browser: Any, base: str) -> None:
-        self.page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
-        self.base = base
-        self.complaints: list[str] = []
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
-
-    def _note(self, message: Any) -> None:
-        # Chromium reports the status of a page that answers 4xx in the same place.
-        if message.type in ("error", "warning") and "status of 4" not in message.text:
-            self.complaints.append(message.text)
-
-    def open(self, path: str, name: str = "") -> int:
-        """Go there, scroll through, and return the status."""
-        answer = self.page.goto(self.base + path, wait_until="load")
-        if SHOTS and name:
-            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
-        return int(answer.status)
-
-    def log_in(self, name: str, password: str) -> None:
-        """Fill in the log-in page."""
-        self.page.goto(f"{self.base}{reverse('admin:login')}")
-        self.page.fill("#id_username", name)
-        self.page.fill("#id_password", password)
-        self.page.click("input[type=submit]")
-        self.page.wait_for_load_state("load")
 
 
 @pytest.fixture
@@ -63,35 +31,6 @@ def records() -> dict[str, Any]:
     from tests.integration.access import samples  # Its models are not loaded when this file is read.
 
     return dict(samples.made())
-
-
-def test_pages_of_the_admin(visit: Visit, records: dict[str, Any]) -> None:
-    """R-050: start page, each list, each form that adds, each record, and the pages between two persons."""
-    visit.log_in("root", PASSWORD)
-    assert visit.open(reverse("admin:index"), "index") == 200
-    for label in (model._meta.label for model in admin.site._registry):
-        row = records[label]
-        name = label.lower().replace(".", "_")
-        for page, args in (("changelist", []), ("change", [row.pk])):
-            assert visit.open(reverse(f"admin:{name}_{page}", args=args), f"{name}_{page}") == 200, (
-                label,
-                page,
-            )
-    for label in ("automation.Trigger", "automation.Task", "automation.WriteKey", "profiles.Consent"):
-        name = label.lower().replace(".", "_")
-        assert visit.open(reverse(f"admin:{name}_add"), f"{name}_add") == 200
-    trigger = records["automation.Trigger"]
-    apps.get_model("automation.Trigger").objects.filter(pk=trigger.pk).update(
-        cooldown_minutes=60,
-        asked_by=get_user_model().objects.get(username="root"),
-        asked_at="2026-11-24T10:00Z",
-    )
-    for step in ("publish", "versions", "test"):
-        path = reverse(f"admin:automation_trigger_{step}", args=[trigger.pk])
-        assert visit.open(path, f"trigger_{step}") == 200
-    visit.open(reverse("admin:automation_trigger_changelist"), "trigger_list_asked")
-    visit.open(reverse("admin:automation_trigger_change", args=[trigger.pk]), "trigger_change_asked")
-    assert visit.complaints == []
 
 
 def test_scripts_of_the_admin_run(visit: Visit, records: dict[str, Any]) -> None:
@@ -113,7 +52,9 @@ def test_public_pages(visit: Visit, records: dict[str, Any]) -> None:
     token = links.token(links.Subscription(records["profiles.Profile"].pk, "marketing", "email"))
     assert visit.open(reverse("api-docs"), "api_docs") == 200
     assert visit.page.evaluate("document.styleSheets.length") == 1
+    visit.examine(is_first=True)
     assert visit.open(reverse("unsubscribe", args=[token]), "unsubscribe") == 200
+    visit.examine(is_first=True)
     visit.page.click("button[type=submit]")
     visit.page.wait_for_selector("text=You are unsubscribed")
     assert visit.open("/nothing", "not_found") == 404
@@ -126,6 +67,7 @@ def test_the_lock_out_page(visit: Visit) -> None:
     for _ in range(5):
         visit.log_in("root", "wrong")
     assert visit.page.inner_text("h1") == "Too many wrong passwords"
+    visit.examine(is_first=True)
     if SHOTS:
         visit.page.screenshot(path=str(Path(SHOTS) / "locked_out.png"))
     visit.log_in("root", PASSWORD)

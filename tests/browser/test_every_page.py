@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.urls import NoReverseMatch, URLPattern, get_resolver, reverse
+from django.urls import reverse
 
 from tests.browser.visit import PASSWORD, SHOTS, Visit
 
@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 
 ONLY = re.compile(os.environ.get("BECKON_PAGES", ""))  # While mending one: BECKON_PAGES=trigger
 STANDARD = ("changelist", "add", "change", "history", "delete")
-NO_PAGES = {"admin:logout", "admin:password_change_done"}
 
 
 @pytest.fixture
@@ -57,14 +56,18 @@ def test_every_page_of_the_admin(browser: Any, live_server: Any, records: dict[s
     get_user_model().objects.create_superuser("root", password=PASSWORD)
     visit = Visit(browser, live_server.url)
     visit.open(reverse("admin:login"), "login")
-    visit.examine()
+    visit.examine(is_first=True)
     wrong = {"login": visit.complaints} if visit.complaints else {}
     visit.complaints = []
     visit.log_in("root", PASSWORD)
     looked = 0
-    for name, address in addresses(records).items():
+    pages = addresses(records)
+    asked = {f"{name}_asked": pages[name] for name in pages if name.startswith("automation_trigger_c")}
+    for name, address in {**pages, **asked}.items():
         if not ONLY.search(name):
             continue
+        if name in asked:
+            ask_to_publish(records["automation.Trigger"])
         if looked_at(visit, name, address):
             looked += 1
         if visit.complaints:
@@ -75,17 +78,25 @@ def test_every_page_of_the_admin(browser: Any, live_server: Any, records: dict[s
     assert looked > 5 * len(records) * 0.7 or ONLY.pattern
 
 
+def ask_to_publish(trigger: Any) -> None:
+    """As somebody else did: its list and its page say so."""
+    by = get_user_model().objects.get(username="guest")
+    type(trigger).objects.filter(pk=trigger.pk).update(asked_by=by, asked_at=datetime.now(UTC))
+
+
 def looked_at(visit: Visit, name: str, address: str) -> bool:
-    """Open and examine it; what is no page (a script, an answer in JSON, a page that this model lacks) is not."""
-    import time
-    from tests.browser.visit import T
-    t = time.perf_counter()
-    answer = visit.page.goto(visit.base + address, wait_until="load")
-    T["open"] = T.get("open", 0) + time.perf_counter() - t
+    """Open and examine it; a file, an answer in JSON and a page that this model lacks are no pages."""
+    try:
+        answer = visit.page.goto(visit.base + address, wait_until="load")
+    except Exception as error:
+        if "Download is starting" in str(error):
+            return False
+        raise
     if answer.status in (403, 405) or "text/html" not in answer.headers.get("content-type", ""):
-        assert answer.status < 500, address
         return False
-    assert answer.status == 200, (name, answer.status)
+    if answer.status != 200:
+        visit.complaints.append(f"answered {answer.status}")
+        return False
     if SHOTS:
         visit.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
     visit.examine(is_first=name == "admin")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,24 @@ _AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8
 _ALL = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 _COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 # The frame around every page is the same; it is looked at once.
-_RUN = """async ([only, apart]) => (await axe.run({exclude: apart}, {runOnly: only, resultTypes: ['violations'], preload: false})).violations
-    .map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join(' | ')}`)"""
+_RUN = """async ([only, apart]) => (await axe.run({exclude: apart},
+    {runOnly: only, resultTypes: ['violations'], preload: false})).violations
+    .map(v => v.id + ': ' + v.nodes.slice(0, 3)
+        .map(n => `${n.target.join(' ')} ${n.any[0]?.message ?? n.all[0]?.message ?? ''}`).join(' | '))"""
 # Django animates colours when the theme changes; axe would read the middle of it.
 _STILL = """() => { const sheet = new CSSStyleSheet();
     sheet.replaceSync('*, *::before, *::after { transition: none !important; animation: none !important }');
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]; }"""
 _TOO_WIDE = """() => { const room = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= room && document.body.scrollWidth <= room) return [];
-    const inside = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+    const right = e => Math.round(e.getBoundingClientRect().left + Math.max(e.offsetWidth, e.scrollWidth));
+    const scrolls = e => { for (let p = e; p && p !== document.body; p = p.parentElement)
         if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
-    return [...document.body.querySelectorAll('*')]
-        .filter(e => e.getBoundingClientRect().right > room + 1 && !inside(e)).slice(0, 3)
-        .map(e => `${e.tagName.toLowerCase()}.${e.className} reaches to ${Math.round(e.getBoundingClientRect().right)}`)
-        .concat(`the page is ${document.documentElement.scrollWidth} wide`); }"""
+    const far = [...document.body.querySelectorAll('*')].filter(e => right(e) > room + 1 && !scrolls(e)).slice(-3);
+    return [`the page is ${document.documentElement.scrollWidth} wide: `
+        + far.map(e => `${e.tagName.toLowerCase()}.${e.className} ends at ${right(e)}`).join(', ')]; }"""
 
 
-T = {}
 class Visit:
     """`open` pages, then read `complaints`: of scripts, of the policy, of requests, and by `examine` of axe."""
 
@@ -79,20 +79,12 @@ class Visit:
     def examine(self, *, is_first: bool = False) -> None:
         """The open page in both themes by axe-core, and at 400 pixels; what is wrong joins the complaints."""
         page = self.page
-        t = time.perf_counter()
-        def lap(n):
-            nonlocal t
-            now = time.perf_counter(); T[n] = T.get(n, 0) + now - t; t = now
         apart = [] if is_first else [["#header"], ["#nav-sidebar"]]
         page.evaluate(_STILL)
-        lap("still")
         page.evaluate(_AXE)  # By the debugger, which the policy of the page does not stop.
         for theme, only in (("light", _ALL), ("dark", _COLOURS)):
             page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
             self.complaints += [f"{theme}: {found}" for found in page.evaluate(_RUN, [only, apart])]
-            lap(theme)
         page.set_viewport_size(PHONE)
         self.complaints += [f"at 400 px: {found}" for found in page.evaluate(_TOO_WIDE)]
         page.set_viewport_size(WIDE)
-        lap("phone")
-        print(T)
