@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -25,6 +24,7 @@ from profiles import services
 from profiles.admin.parts import Cell
 from profiles.masking import may_see
 from profiles.models import Profile
+from profiles.named import Picker
 
 
 class TestForm(forms.Form):
@@ -36,7 +36,7 @@ class TestForm(forms.Form):
         label=gettext_lazy("Customer"),
         queryset=Profile.objects.filter(erased_at__isnull=True),
         required=False,
-        widget=AutocompleteSelect(Task._meta.get_field("profile"), admin.site),
+        widget=Picker(Task._meta.get_field("profile"), admin.site),
     )
     event = forms.IntegerField(
         label=gettext_lazy("Event id"),
