@@ -100,11 +100,6 @@ def explain_pair(profile: Profile, event: Event, trigger: Trigger) -> Explanatio
     return _stored(profile, trigger, event, execution) if execution else _judged(profile, trigger, event)
 
 
-def judged_again(profile: Profile, event: Event, trigger: Trigger) -> Explanation:
-    """The same engine asked again, whatever is stored."""
-    return _judged(profile, trigger, event)
-
-
 def event_names(trigger: Trigger) -> frozenset[str]:
     """The names of the events that a trigger listens to; `*` stands for every name.
 

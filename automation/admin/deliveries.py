@@ -14,38 +14,27 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from automation.admin import links
+from automation.admin import answers, links
 from automation.admin.trace import tone
 from automation.models import Delivery
 from automation.pipeline import deliver, settle
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
-from profiles.admin.parts import pretty
 from profiles.masking import masked, may_see
 
-RESPONSE_SHOWN = 1024  # Characters of what a receiver answered (R-041).
-_OUTCOME = frozenset({"status", "milliseconds"})
-
-
-def _clipped(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:RESPONSE_SHOWN]
-    if isinstance(value, dict):
-        return {key: _clipped(item) for key, item in value.items()}
-    return [_clipped(item) for item in value] if isinstance(value, list) else value
-
-
-def _outcome(value: Any) -> Any:
-    """The numbers under the keys of `_OUTCOME`, however deep they stand."""
-    if not isinstance(value, dict):
-        return {}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        if key in _OUTCOME and isinstance(item, int | float):
-            found[key] = item
-        elif inside := _outcome(item):
-            found[key] = inside
-    return found
+SAID_SHOWN = 90  # Characters in the list.
+_SAFE = "Trying again is safe: it is sent with the same ids, by which the receiver can tell a repeat."
+_WORDS_ON_RESEND = {
+    Delivery.Status.FAILED: _SAFE,
+    Delivery.Status.UNCERTAIN: (
+        "Not sent again: the call was interrupted, so it may have gone out, and a second copy could not be told from"
+        " the first. Ask its receiver, then say here whether it arrived."
+    ),
+    Delivery.Status.PENDING: "It waits for its moment; nothing need be done.",
+    Delivery.Status.SENDING: "It is being sent at this moment.",
+    Delivery.Status.CANCELLED: "Not sent, for the reason above. A new event lets the trigger decide anew.",
+}
+_WENT_OUT = "It went out; sending it again would be a second message."
 
 
 @admin.register(Delivery)
@@ -60,6 +49,7 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         "customer",
         "masked_address",
         "tries",
+        "said",
         "finished",
     )
     list_display_links = ("created", "shown_status")
@@ -90,12 +80,13 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
             ("error_class", "error"),
             "provider_id",
             "idempotency_key",
+            "resend",
             "shown_result" if request.user.has_perm("automation.view_response") else "shown_outcome",
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Delivery | None = None) -> tuple[str, ...]:
         fixed = ("shown_status", "customer", "masked_address", "execution", "event")
-        return (*fixed, "shown_result", "shown_outcome")
+        return (*fixed, "resend", "shown_result", "shown_outcome")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
@@ -194,11 +185,18 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     def event(self, row: Delivery) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
 
+    @admin.display(description="what the provider said")
+    def said(self, row: Delivery) -> str:
+        return row.error[:SAID_SHOWN] or "–"
+
     @admin.display(description="result")
     def shown_result(self, row: Delivery) -> SafeString:
-        return pretty(_clipped(row.result))
+        return answers.excerpt(row)
 
     @admin.display(description="result")
     def shown_outcome(self, row: Delivery) -> SafeString:
-        """Status and timing only: what a receiver answers may hold anything (R-041)."""
-        return pretty(_outcome(row.result))
+        return answers.numbers(row)
+
+    @admin.display(description="send it again?")
+    def resend(self, row: Delivery) -> str:
+        return _WORDS_ON_RESEND.get(Delivery.Status(row.status), _WENT_OUT)

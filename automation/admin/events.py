@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.db import connection, transaction
+from django.contrib import admin
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -19,10 +16,9 @@ from automation.admin import links
 from automation.admin.live import Live
 from automation.admin.replay import Replays
 from automation.models import CatalogueEntry, Event, Execution, Heartbeat, QuarantinedEvent, QueuedEvent
-from automation.pipeline import quarantine
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
-from profiles.admin.parts import Cell, Part, Row, WithParts, pretty, verbatim
+from profiles.admin.parts import Cell, Part, Row, WithParts, pretty
 
 NAMES_SHOWN = 40
 
@@ -164,98 +160,6 @@ class QueuedEventAdmin(ReadOnly, KeysetAdmin):
     @admin.display(description="event")
     def event(self, row: QueuedEvent) -> str:
         return f"event {row.event_id}"
-
-
-class NoteForm(ActionForm):
-    """Actions of the quarantine take a note."""
-
-    note = forms.CharField(required=False, max_length=300, label="Note:", widget=forms.TextInput)
-
-
-@admin.register(QuarantinedEvent)
-class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
-    """Events that failed too often. Actions settle them; the rows themselves are not edited."""
-
-    list_title = "Quarantine"
-    list_display = (
-        "created_at",
-        "event",
-        "error_class",
-        "lane",
-        "data_failures",
-        "worker_deaths",
-        "state",
-        "note",
-    )
-    list_filter = ("state", "lane", recent("created_at"))
-    search_fields = ("event_id",)
-    search_help_text = "The event's id."
-    action_form = NoteForm
-    actions = ("replay", "discard")
-    fields = (
-        "event",
-        ("state", "settled_at"),
-        "note",
-        "lane",
-        "error_class",
-        ("data_failures", "worker_deaths"),
-        "code_version",
-        "created_at",
-        "shown_traceback",
-    )
-    readonly_fields = ("event", "shown_traceback")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent], search_term: str
-    ) -> tuple[QuerySet[QuarantinedEvent], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        return queryset.filter(event_id=int(term) if term.isdecimal() and len(term) <= 18 else -1), False
-
-    def has_settle_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may replay and discard."""
-        return bool(request.user.has_perm("automation.change_quarantinedevent"))
-
-    @admin.action(description="Replay: put them back into the queue", permissions=["settle"])
-    def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
-        replayed = self._each(request, queryset, quarantine.replay, "Replayed.")
-        self.message_user(request, f"{len(replayed)} put back into the queue.", messages.SUCCESS)
-
-    @admin.action(description="Discard, with a note", permissions=["settle"])
-    def discard(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
-        note = request.POST.get("note", "").strip()
-        if not note:
-            self.message_user(request, "Write into the note why they are given up.", messages.ERROR)
-            return
-        discarded = self._each(
-            request, queryset, lambda event_id: quarantine.discard(event_id, note), f"Discarded: {note}"
-        )
-        self.message_user(request, f"{len(discarded)} given up.", messages.SUCCESS)
-
-    def _each(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[QuarantinedEvent],
-        how: Callable[[int], bool],
-        words: str,
-    ) -> list[QuarantinedEvent]:
-        """The rows for which `how` did something; each together with its entry in the audit log."""
-        done = []
-        for row in queryset:
-            with transaction.atomic():
-                if how(row.event_id):
-                    self.log_change(request, row, words)
-                    done.append(row)
-        return done
-
-    @admin.display(description="event")
-    def event(self, row: QuarantinedEvent) -> SafeString:
-        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
-
-    @admin.display(description="what happened")
-    def shown_traceback(self, row: QuarantinedEvent) -> SafeString:
-        return verbatim(row.traceback)
 
 
 @admin.register(Heartbeat)

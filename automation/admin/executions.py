@@ -7,13 +7,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from automation import reasons
-from automation.admin import links, trace
+from automation.admin import attempts, histogram, links, trace
 from automation.engine.types import ExecutionStatus, Reason
-from automation.models import Delivery, Execution
+from automation.models import Execution
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
 from profiles.admin.parts import Part, WithParts
@@ -51,20 +52,22 @@ class ReasonFilter(KnownValuesFilter):
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     list_title, page_title = "Decisions", "Decision"
+    change_list_template = "admin/beckon/decision_list.html"
     change_form_template = "admin/beckon/decision.html"  # type: ignore[misc]  # Any in one base.
     list_display = (
         "decided",
         "outcome",
         "shown_reason",
-        "trigger",
+        "by",
         "customer",
         "answered",
+        "took",
         "times",
         "id",
     )
     list_display_links = ("decided", "outcome")
     list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), "trigger")
-    list_select_related = ("trigger", "profile")
+    list_select_related = ("trigger", "version", "profile")
     search_fields = ("id",)
     search_help_text = "The exact customer id or the decision's id."
     fieldsets = (
@@ -116,17 +119,26 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
         return (by_customer(queryset, term, profile_ids(term)) if term else queryset), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        return super().get_queryset(request).defer("trace")
+        return super().get_queryset(request).defer("trace", "version__definition")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        chart = histogram.histogram(
+            request.GET.get("last", ""), request.GET.get("trigger__id__exact", ""), request.GET.copy()
+        )
+        return super().changelist_view(request, {**(extra_context or {}), "histogram": chart})
 
     def parts(self, request: HttpRequest, obj: Execution) -> list[Part]:
-        rows = Delivery.objects.filter(execution_id=obj.pk).order_by("action_index", "channel")
-        return [trace.deliveries(rows)]
+        return [trace.collapsed(obj)] if obj.held_count > 1 else []
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         drawn = trace.of_execution(obj, trace.stamps(obj))
         context["trace"] = drawn if may_see(request.user) else drawn.masked()
+        context["actions"] = attempts.of(obj, request)
+        context["retry_url"] = reverse("admin:automation_delivery_changelist")
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @admin.display(description="outcome")
@@ -142,6 +154,14 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     def shown_reason(self, execution: Execution) -> SafeString:
         text = reasons.label(execution.reason) or "–"
         return format_html('<span title="{}">{}</span>', execution.reason, text)
+
+    @admin.display(description="trigger")
+    def by(self, execution: Execution) -> str:
+        return f"{execution.trigger.name} · v{execution.version.number}"
+
+    @admin.display(description="decided in")
+    def took(self, execution: Execution) -> str:
+        return links.span(execution.decided_at - execution.accepted_at)
 
     @admin.display(description="customer")
     def customer(self, execution: Execution) -> SafeString:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,3 +33,14 @@ def anchor(model: str, pk: Any, text: Any) -> SafeString:
 def clock(at: datetime | None) -> str:
     """A time to the second in the site's zone; a dash for none."""
     return date_format(timezone.localtime(at), "j M Y H:i:s") if at else "–"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest sensible unit."""
+    seconds = max(length.total_seconds(), 0.0)
+    if seconds < 1:
+        return f"{seconds * 1000:,.0f} ms"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
@@ -11,8 +12,11 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from automation import explain
+from automation import backtest
 from automation.admin import trace
+from automation.engine.definition import TriggerDefinition
+from automation.engine.rules import entry_names
+from automation.engine.validate import validate_definition
 from automation.models import Event, Trigger
 from profiles.masking import hidden, may_see, veil
 
@@ -52,11 +56,14 @@ class Replays:
         is_masked = not may_see(request.user)
         found = []
         for trigger in wanted:
-            one = explain.judged_again(event.profile, event, trigger)
-            if one.outcome == "does not listen" and not chosen:
+            definition, problems = validate_definition(trigger.document())
+            if definition is None:
+                drawn = trace.Drawn([], [], next(iter(problems.values())).message)
+            elif not chosen and not entry_names(definition.conditions) & {event.name, "*"}:
                 continue
-            drawn = trace.of_explanation(one)
-            found.append({"one": one, "trigger": trigger, "trace": drawn.masked() if is_masked else drawn})
+            else:
+                drawn = trace.of_backtest(definition, self._judged(definition, event.pk, trigger.pk))
+            found.append({"trigger": trigger, "trace": drawn.masked() if is_masked else drawn})
             if len(found) == SHOWN:
                 break
         if is_masked:
@@ -73,3 +80,9 @@ class Replays:
             "chosen": int(chosen) if chosen.isdecimal() else 0,
         }
         return TemplateResponse(request, "admin/beckon/replay.html", context)
+
+    def _judged(self, definition: TriggerDefinition, event_id: int, trigger_id: int) -> backtest.Explanation:
+        try:
+            return backtest.explain(definition, event_id, now=datetime.now(UTC), trigger_id=trigger_id)
+        except backtest.NoSuchEventError as error:
+            raise Http404(str(error)) from error

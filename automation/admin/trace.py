@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
-from automation import traces
+from automation import backtest, reasons, traces, wording
 from automation.admin import links
+from automation.engine.definition import TriggerDefinition
 from automation.explain import Explanation
-from automation.models import Delivery, Execution
+from automation.models import Execution
 from profiles.admin.parts import Cell, Part, Row
 from profiles.masking import hidden
 from profiles.models import Profile
+
+_ENDINGS = {
+    backtest.Ending.NOT_MET: gettext_lazy("It would not fire: the conditions are not met."),
+    backtest.Ending.FIRED: gettext_lazy("It would fire."),
+    backtest.Ending.HELD: gettext_lazy("It would be held back: %(reason)s."),
+    backtest.Ending.WAITING: gettext_lazy("It would wait for its moment."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """One guard rail: for or against acting."""
+
+    code: str
+    is_ok: bool
+    text: str
+    until: datetime | None = None
+    details: str = ""
+    advice: str = ""  # Look into this, where that is so.
+
+    @property
+    def label(self) -> str:
+        """A few words, for a heading."""
+        return reasons.label(self.code)
+
+    @classmethod
+    def against(cls, guard: traces.Guard) -> Rail:
+        """A stored reason."""
+        return cls(guard.code, False, guard.text, guard.until, guard.details, guard.advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +54,7 @@ class Drawn:
     """What admin/beckon/trace.html draws."""
 
     conditions: Sequence[traces.Line]
-    guards: Sequence[traces.Guard]
+    guards: Sequence[Rail]
     note: str = ""
     is_held: bool = False  # The first guard is what it stopped at.
 
@@ -34,7 +65,7 @@ class Drawn:
                 line._replace(seen=hidden(line.seen), reason=hidden(line.reason), text=hidden(line.text))
                 for line in self.conditions
             ],
-            [guard._replace(details=hidden(guard.details)) for guard in self.guards],
+            [replace(guard, details=hidden(guard.details)) for guard in self.guards],
             hidden(self.note),
             self.is_held,
         )
@@ -60,7 +91,9 @@ def of_execution(execution: Execution, stamps: Mapping[str, Any] | None = None) 
         for line in lines
     ]
     guards = [*traces.guards(execution.reasons), *traces.guards(stored(execution, "blocked", []))]
-    return Drawn(lines, guards, " ".join(notes), execution.status == "suppressed")
+    return Drawn(
+        lines, [Rail.against(guard) for guard in guards], " ".join(notes), execution.status == "suppressed"
+    )
 
 
 def stamps(execution: Execution) -> Mapping[str, Any]:
@@ -71,30 +104,47 @@ def stamps(execution: Execution) -> Mapping[str, Any]:
 
 def of_explanation(one: Explanation) -> Drawn:
     """A decision that was judged anew, or the stored one of `explain`."""
-    return Drawn(one.conditions, one.guards, one.summary, one.outcome == "held back")
+    rails = [Rail.against(guard) for guard in one.guards]
+    return Drawn(one.conditions, rails, one.summary, one.outcome == "held back")
 
 
-def deliveries(rows: Iterable[Delivery]) -> Part:
-    """The actions of an execution and what became of them."""
+def of_backtest(definition: TriggerDefinition, one: backtest.Explanation) -> Drawn:
+    """An event judged again in a backtest: every guard rail, those too that stood not against it."""
+    said = wording.places_of(definition)
+    document = definition.model_dump(mode="json", exclude_none=True)
+    trace = {
+        pointer: {"result": line.result, "seen": line.seen or None, "reason": line.reason}
+        for pointer, line in one.trace.items()
+    }
+    stop = next(
+        (p for p, line in one.trace.items() if p.count("/") == 2 and line.reached and line.result != "met"),
+        None,
+    )
+    lines = [
+        line._replace(text=said.get(line.pointer, line.pointer), seen=one.trace[line.pointer].seen)
+        for line in traces.lines(document, {**trace, "first_failing": stop})
+    ]
+    # Whoever does not meet the conditions is not judged.
+    guards = one.guards if one.outcome != backtest.Ending.NOT_MET else ()
+    rails = [Rail(guard.code, guard.ok, guard.text, guard.until) for guard in guards]
+    return Drawn(lines, rails, _ENDINGS[backtest.Ending(one.outcome)] % {"reason": reasons.label(one.reason)})
+
+
+def collapsed(execution: Execution) -> Part:
+    """Of repeated holds one row is kept: how often, and for which event last."""
+    last = execution.last_event_id or execution.event_id
+    row = Row(
+        (
+            Cell(f"{execution.held_count:,}", css="beckon-number"),
+            Cell(links.clock(execution.last_held_at)),
+            Cell(f"event {last}", links.page("automation.event", last)),
+        )
+    )
     return Part(
-        "Actions",
-        ("Action", "Channel", "Status", "Reason", "Due", "Finished", "Attempts", "Error"),
-        [
-            Row(
-                (
-                    Cell(row.action_type.replace("_", " "), links.page("automation.delivery", row.pk)),
-                    Cell(row.channel),
-                    Cell(row.get_status_display(), css=f"sign-{tone(row.status)}"),
-                    Cell(row.reason.replace("_", " ")),
-                    Cell(links.clock(row.due_at)),
-                    Cell(links.clock(row.finished_at)),
-                    Cell(str(row.tries), css="beckon-number"),
-                    Cell(" ".join(filter(None, (row.error_class, row.error)))),
-                )
-            )
-            for row in rows
-        ],
-        empty="No action was started.",
+        _("Held back again"),
+        (_("Times"), _("Last"), _("For")),
+        [row],
+        note=_("The same hold of the same customer is one decision with a count."),
     )
 
 

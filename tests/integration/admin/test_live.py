@@ -245,6 +245,7 @@ def test_older_events_are_a_page_away_without_a_script(root: Client) -> None:
     assert "‹ Newer" in rest
 
 
+@decides
 def test_personal_data_are_masked_without_the_permission(sign_in: SignIn) -> None:
     """S-008: customer, payload and what a condition saw."""
     make_trigger(
@@ -287,6 +288,7 @@ def test_a_replay_judges_again_and_changes_nothing(root: Client) -> None:
     assert before == (Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count())
 
 
+@decides
 def test_what_senders_write_is_inert(root: Client) -> None:
     """S-001: markup as name, id, property and source is text on the page and in the poll's JSON."""
     bad = "<img src=x onerror=alert(1)>"
