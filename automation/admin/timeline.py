@@ -80,7 +80,7 @@ class Entry(NamedTuple):
     note: str = ""
     tone: str = ""  # ok, held or failed.
     lines: tuple[traces.Line, ...] = ()
-    guards: tuple[traces.Guard, ...] = ()
+    guards: tuple[trace.Rail, ...] = ()
     stages: tuple[Stage, ...] = ()
 
     def masked(self) -> Entry:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -27,8 +27,7 @@ _ENDINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rail:
+class Rail(NamedTuple):
     """One guard rail: for or against acting."""
 
     code: str
@@ -65,7 +64,7 @@ class Drawn:
                 line._replace(seen=hidden(line.seen), reason=hidden(line.reason), text=hidden(line.text))
                 for line in self.conditions
             ],
-            [replace(guard, details=hidden(guard.details)) for guard in self.guards],
+            [guard._replace(details=hidden(guard.details)) for guard in self.guards],
             hidden(self.note),
             self.is_held,
         )
