@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from automation import wording
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from automation import backtest, reasons, wording
+from automation.backtest import Backtest, Difference
 from automation.engine.definition import TriggerDefinition
 from automation.engine.rules import entry_names
-from automation.engine.types import Mode
+from automation.engine.types import Mode, Reason
 from automation.engine.validate import validate_definition
 from automation.models import Trigger, TriggerVersion
 from automation.pipeline import calling_off, index
 
+DAYS = 14
+SECONDS = 1.2  # For each look back, so that the page answers within three.
 _REMOVED = "action removed: "
+_LACKING = (Reason.NO_CONSENT, Reason.UNSUBSCRIBED)
 
 
 class Kept(NamedTuple):
@@ -34,6 +41,13 @@ class Effects:
     removed: list[str]  # Actions of the newest version that the new one lacks.
     listeners: list[Trigger]  # Other live triggers that hear one of its events.
     kept: list[Kept]
+    backtest: Backtest | None  # What it would have done in the last 14 days; None when it cannot be read.
+    bars: list[tuple[str, int]]  # A day and how often it would have fired.
+    lacking: int  # Of `backtest`: held back because the customer does not agree, or does not any more.
+    held: list[tuple[str, int]]  # Of `backtest`: every reason in words.
+    difference: (
+        Difference | None
+    )  # Against the version that acts now; None when none does, or nothing changed.
 
 
 def of(trigger: Trigger, *, now: datetime) -> Effects:
@@ -41,13 +55,44 @@ def of(trigger: Trigger, *, now: datetime) -> Effects:
     version, document = trigger.current_version, trigger.document()
     lines = wording.changes(version.definition, document).splitlines() if version else []
     definition, _problems = validate_definition(document)
+    found, difference = _looked_back(trigger, definition, now) if definition else (None, None)
     return Effects(
         is_new=version is None,
         changes=lines,
         removed=[line.removeprefix(_REMOVED) for line in lines if line.startswith(_REMOVED)],
         listeners=_listeners(trigger, definition) if definition else [],
         kept=_kept(trigger),
+        backtest=found,
+        bars=_bars(found) if found else [],
+        lacking=sum(found.held_back.get(reason, 0) for reason in _LACKING) if found else 0,
+        held=[(_words(code), n) for code, n in found.held_back.items()] if found else [],
+        difference=difference,
     )
+
+
+def _looked_back(
+    trigger: Trigger, definition: TriggerDefinition, now: datetime
+) -> tuple[Backtest, Difference | None]:
+    """Of a live trigger whose document changed, both documents over the same days."""
+    version = trigger.current_version
+    if trigger.mode == Mode.LIVE and version is not None and version.definition != trigger.document():
+        acting, _problems = validate_definition(version.definition)
+        if acting is not None:
+            found = backtest.differ(
+                acting, definition, now=now, trigger_id=trigger.pk, max_seconds=SECONDS, days=DAYS
+            )
+            return found.after, found
+    return backtest.run(definition, now=now, trigger_id=trigger.pk, max_seconds=SECONDS, days=DAYS), None
+
+
+def _bars(found: Backtest) -> list[tuple[str, int]]:
+    first = timezone.localtime(found.until) - timedelta(days=len(found.days) - 1)
+    return [(date_format(first + timedelta(days=index), "j M"), n) for index, n in enumerate(found.days)]
+
+
+def _words(code: str) -> str:
+    words = reasons.WORDS.get(code)
+    return str(words.text) if words else code
 
 
 def _listeners(trigger: Trigger, definition: TriggerDefinition) -> list[Trigger]:

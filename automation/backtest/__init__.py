@@ -7,13 +7,24 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from automation.backtest.comparison import Difference, differ
 from automation.backtest.explaining import NoSuchEventError, explain
 from automation.backtest.replay import Replay, reading
 from automation.backtest.step import Backtest, Ending, Explanation, Sample
 from automation.backtest.summary import summarise
 from automation.engine.definition import TriggerDefinition
 
-__all__ = ["Backtest", "Ending", "Explanation", "NoSuchEventError", "Sample", "explain", "run"]
+__all__ = [
+    "Backtest",
+    "Difference",
+    "Ending",
+    "Explanation",
+    "NoSuchEventError",
+    "Sample",
+    "differ",
+    "explain",
+    "run",
+]
 
 _explain = explain  # `run` has a parameter of that name.
 

@@ -69,6 +69,7 @@ class Replay:
         self.since, self.until = since, until
         self.steps: list[Step] = []
         self.events = 0
+        self.limit = 1.0  # Customers whose `chance` is below it were judged.
         self._give_up_at = time.monotonic() + max_seconds * LOADING_SHARE if max_seconds else None
         self._courses: dict[int, Course] = {}
         self._due: list[tuple[datetime, int, Step, str]] = []
@@ -127,11 +128,11 @@ class Replay:
         if not open_steps:
             return
         keys = dict(Trigger.objects.values_list("pk", "key"))
-        wanted = sorted({step.event.profile_id for step in open_steps}, key=_chance)
+        wanted = sorted({step.event.profile_id for step in open_steps}, key=chance)
         for start in range(0, len(wanted), CHUNK):
             if start and self._give_up_at and time.monotonic() > self._give_up_at:
-                limit = _chance(wanted[start])
-                self.steps = [step for step in self.steps if _chance(step.event.profile_id) < limit]
+                self.limit = chance(wanted[start])
+                self.steps = [step for step in self.steps if chance(step.event.profile_id) < self.limit]
                 return
             chunk = wanted[start : start + CHUNK]
             self._courses |= past.courses(chunk, self.plan, keys, self.since, self.until)
@@ -207,5 +208,6 @@ def _facts(event: Event, course: Course) -> tuple[Facts, State]:
     ), after
 
 
-def _chance(profile_id: int) -> float:
+def chance(profile_id: int) -> float:
+    """In [0, 1), always the same for a customer: in its order they are judged while time allows."""
     return bucket("backtest", profile_id)
