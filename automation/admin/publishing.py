@@ -132,7 +132,7 @@ class Publishing(TriggerPages):
         if not (may_ask or may_publish):
             raise PermissionDenied
         trigger = found(trigger_id)
-        form = ConfirmForm(request.POST or None)
+        form = ConfirmForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             done = False
             if "_ask" in request.POST and may_ask:

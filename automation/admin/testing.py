@@ -100,7 +100,7 @@ class Testing(TriggerPages):
             raise PermissionDenied
         trigger, user = found(trigger_id), signed_in(request)
         obstacle = rehearsal.obstacle(user.email)
-        form, done = TestForm(request.POST or None), []
+        form, done = TestForm(request.POST if request.method == "POST" else None), []
         if request.method == "POST" and form.is_valid() and not obstacle:
             now = timezone.now()
             event = _event(trigger, form.cleaned_data, now)

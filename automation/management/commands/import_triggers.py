@@ -96,7 +96,7 @@ def _record(found: Sequence[Imported]) -> None:
 
 def _document(one: Imported) -> dict[str, Any]:
     return asdict(one) | {
-        "problems": {pointer: asdict(problem) for pointer, problem in (one.problems or {}).items()}
+        "problems": {pointer: problem._asdict() for pointer, problem in (one.problems or {}).items()}
     }
 
 
