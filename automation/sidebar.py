@@ -75,6 +75,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Entry, ...]], ...] = (
             "profiles.Identity",
             "profiles.Tombstone",
             "automation.Epoch",
+            "analytics.Onboarding",
             "django_celery_beat.SolarSchedule",
             "django_celery_beat.ClockedSchedule",
             "automation.AuditCheck",

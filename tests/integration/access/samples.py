@@ -75,6 +75,7 @@ def made() -> Mapping[str, models.Model]:
     group = Group.objects.create(name="Guests")
     access = {"user_agent": "", "http_accept": "", "path_info": "/", "ip_address": "192.0.2.1"}
     found: dict[str, models.Model] = {
+        "analytics.Onboarding": _create("analytics.Onboarding", user=User.objects.create(username="new")),
         "auth.Group": group,
         "auth.User": User.objects.create(username="guest", email="guest@shop.example"),
         "automation.AuditCheck": _create("automation.AuditCheck"),
