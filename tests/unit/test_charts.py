@@ -1,4 +1,4 @@
-"""The chart tags: what is drawn, what is said beside it, and the rules of honesty (S-079)."""
+"""The chart tags: what is drawn, what is said beside it, and the rules of honesty."""
 
 from __future__ import annotations
 

@@ -157,7 +157,6 @@ def happened(profile: Profile, count: int = 4) -> None:
 
 
 def test_the_timeline_tells_four_kinds_and_filters_them(root: Client) -> None:
-    """S-080."""
     profile = willing()
     Membership.objects.create(profile=profile, segment=Segment.objects.create(key="vip", name="VIP"))
     happened(profile, 1)
@@ -224,7 +223,7 @@ def test_a_place_that_is_none_shows_the_newest(root: Client, before: str) -> Non
 def test_the_page_asks_as_often_for_many_things_as_for_few(
     root: Client, django_assert_max_num_queries: Any
 ) -> None:
-    """S-080: no query per row."""
+    """No query per row."""
     few, many = willing("few"), willing("many")
     happened(many, 25)
 
@@ -303,7 +302,7 @@ def test_a_customer_without_events_is_met_with_a_snippet(root: Client) -> None:
 
 
 def test_why_shows_the_stored_decision_or_judges_anew(root: Client) -> None:
-    """S-085: the same trace as the decision's own page; a customer who did not match is judged by the engine."""
+    """The same trace as the decision's own page; a customer who did not match is judged by the engine."""
     profile, by = willing(), rows.trigger()
     stored = rows.event(profile, ago=5)
     rows.execution(stored, by)

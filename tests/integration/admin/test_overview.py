@@ -43,7 +43,6 @@ def decide() -> None:
 
 
 def test_each_span_is_compared_with_the_one_before() -> None:
-    """S-079."""
     counted("executions", "fired", 5)
     counted("executions", "fired", 2, days=6)
     counted("executions", "fired", 40, days=7)
@@ -205,7 +204,6 @@ def test_every_finding_leads_to_a_page_that_opens(root: Client) -> None:
 
 
 def test_the_start_page_is_the_overview_for_those_who_may_see_triggers(sign_in: SignIn) -> None:
-    """S-079."""
     assert sign_in("Marketer").get(HOME).context["title"] == "How are we doing?"
     nobody = get_user_model().objects.create(username="nobody", is_staff=True)
     client = Client()
@@ -236,7 +234,7 @@ def test_the_span_is_one_of_three(root: Client, asked: str, span: int) -> None:
 def test_the_page_asks_as_often_for_much_as_for_little(
     root: Client, django_assert_max_num_queries: Any
 ) -> None:
-    """S-079: tallies and bounded looks, never a query per row."""
+    """Tallies and bounded looks, never a query per row."""
     decide()
     root.get(HOME)
     with django_assert_max_num_queries(30) as asked:
