@@ -59,6 +59,11 @@ class Outages:
             self._asked[destination] = (now, down_until)
         return max(0.0, down_until - now)
 
+    def ask(self, destination: str) -> float:
+        """The same, asked anew."""
+        self._asked.pop(destination, None)
+        return self.wait(destination)
+
     def tell(self, destination: str, seconds: float) -> None:
         """Others should leave the destination alone for so long."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from kombu import Queue
 
 from automation import garbage
@@ -67,6 +67,14 @@ def prepare_process(**_: object) -> None:
     from automation.pipeline import drain  # The apps are loaded by now; when this file is read they are not.
 
     drain.serve_under(os.getppid())
+
+
+@worker_process_shutdown.connect
+def finish_calls(**_: object) -> None:
+    """The last thing each process of the pool does: what still answers is waited for (R-031, R-032)."""
+    from automation.pipeline.calls import CALLS, LONGEST  # The apps are loaded by now.
+
+    CALLS.finish(LONGEST)
 
 
 @worker_ready.connect

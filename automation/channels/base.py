@@ -95,18 +95,15 @@ class Channel(ABC):
     label: ClassVar[str] = ""
     address: ClassVar[str] = ""  # Profile column that holds the address; empty when the message names it.
     may_repeat: ClassVar[bool] = False  # True: at least once for every message class, with the same ids.
+    is_one_way: ClassVar[bool] = True  # All its messages leave by one host, which so takes no other's share.
 
     @abstractmethod
     def send(self, message: Any) -> Receipt:
         """Hand the message over. Raises DeliveryError, and nothing else that has to do with the network."""
 
-    def destination(self, message: Any) -> str:
-        """The host that would be called: the unit of the circuit breaker."""
-        return ""
-
     @classmethod
-    def host_of(cls, action: object) -> str:
-        """The host that an action would call, when each action may have one of its own; else empty."""
+    def host_of(cls, of: object) -> str:
+        """The host that is called for a message, or for an action: the unit of the circuit breaker."""
         return ""
 
     def close(self) -> None:

@@ -6,8 +6,7 @@ process would ever see 20 of them in a minute. Every 30 seconds one probe may tr
 circuit is open nothing is tried, so nothing uses up an attempt, and no other destination waits.
 
 The processes count failures in a row together, so that many do not make many times the attempts. A destination
-that is new, was silent or slow lately, or was left alone may hang: only one process at a time tries it, so that it
-can never hold all workers at once.
+that is new, was silent or slow lately, has just failed, or was left alone: only one process at a time tries it.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ MAX_UNANSWERED = 3  # In a row; then the circuit opens, however few attempts the
 PROBE_EVERY = 30.0
 SLOW_SECONDS = 3.0  # Whoever answered later than that may hang.
 TURN_WAIT = 5.0  # Seconds until a message is looked at again whose destination another process is trying.
+LEFT_ALONE = "The destination failed too often and is left alone for a while."
 _MAX_CIRCUITS = 10_000  # Webhook hosts are chosen by users: forget all rather than grow for ever.
 
 
@@ -58,6 +58,15 @@ class Circuit:
     def open(self, now: float) -> None:
         """Leave it alone from now on."""
         self._probe_at = now + PROBE_EVERY
+
+    def closed_for(self, now: float) -> float:
+        """Seconds in which no attempt may be made; unlike `wait` it hands out no probe."""
+        return max(0.0, self._probe_at - now) if self._probe_at is not None else 0.0
+
+    @property
+    def has_just_failed(self) -> bool:
+        """Whether the last attempt failed."""
+        return bool(self._attempts) and not self._attempts[-1][1]
 
     def wait(self, now: float) -> float:
         """0 when an attempt may be made now (a probe is handed out once), else the seconds until then."""
@@ -104,10 +113,7 @@ class Breaker:
         if not (wait or circuit.is_open) and self._outages:
             wait = self._outages.wait(destination)
         if wait > 0:
-            raise ChannelBusyError(
-                "The destination failed too often and is left alone for a while.",
-                retry_after=timedelta(seconds=wait),
-            )
+            raise ChannelBusyError(LEFT_ALONE, retry_after=timedelta(seconds=wait))
         turn = self._turn(destination, circuit)
         started = self._clock()
         try:
@@ -123,9 +129,18 @@ class Breaker:
                 self._outages.finish(destination, turn)
         return receipt
 
+    def wait(self, destination: str) -> float:
+        """Seconds for which `call` would refuse, as far as is known without trying; 0 when it may not."""
+        now, circuit = self._clock(), self._circuits.get(destination)
+        if circuit is not None and circuit.is_open:
+            return circuit.closed_for(now)
+        if self._refused.get(destination, 0.0) > now:
+            return TURN_WAIT
+        return self._outages.wait(destination) if self._outages else 0.0
+
     def _turn(self, destination: str, circuit: Circuit) -> str:
-        """The turn to try a destination that may hang, or ChannelBusyError while another process has it."""
-        if self._outages is None or not circuit.may_hang(self._clock()):
+        """The turn to try a destination that may hang or has just failed; ChannelBusyError while another has it."""
+        if self._outages is None or not (circuit.may_hang(self._clock()) or circuit.has_just_failed):
             return ""
         refused_until = self._refused.get(destination, 0.0)
         turn = None if self._clock() < refused_until else self._outages.begin(destination)
@@ -138,6 +153,9 @@ class Breaker:
                 "Another process is finding out whether the destination answers.",
                 retry_after=timedelta(seconds=TURN_WAIT),
             )
+        if turn and not circuit.is_open and (wait := self._outages.ask(destination)):
+            self._outages.finish(destination, turn)  # Who had the turn before us found it down.
+            raise ChannelBusyError(LEFT_ALONE, retry_after=timedelta(seconds=wait))
         return turn
 
     def _record(

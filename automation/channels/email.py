@@ -39,7 +39,8 @@ class EmailChannel(Channel):
             _by_backend(built)
         return Receipt(mime.message_id(message))
 
-    def destination(self, message: Email) -> str:
+    @classmethod
+    def host_of(cls, of: object) -> str:
         """The SMTP server, which all messages share."""
         return str(settings.EMAIL_HOST)
 

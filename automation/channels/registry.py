@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
-from typing import Self
 
 from automation.channels.base import CHANNELS, Channel, DeliveryError, Message, Receipt
 from automation.channels.breaker import BREAKER
@@ -16,7 +14,7 @@ CHANNELS.scan("automation.channels")
 
 
 class Channels:
-    """Channels by name, opened when first used; a context manager that closes them."""
+    """Channels by name, opened when first used, for the calls of one batch."""
 
     def __init__(self) -> None:
         self._open: dict[str, Channel] = {}
@@ -31,14 +29,10 @@ class Channels:
                     f"There is no channel “{name}”.", permanent=True, reason=Reason.CHANNEL_UNAVAILABLE
                 )
             channel = self._open[name] = plugin()
-        return BREAKER.call(f"{name}:{channel.destination(message)}", lambda: _send(channel, message))
+        return BREAKER.call(destination_of(name, message), lambda: _send(channel, message))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let their connections go."""
         for channel in self._open.values():
             channel.close()
         self._open.clear()
@@ -62,10 +56,16 @@ def address_column(name: str) -> str:
     return plugin.address if plugin else ""
 
 
-def host_of(name: str, action: object) -> str:
-    """The host that an action on the channel would call; empty when all share one way out."""
+def destination_of(name: str, of: object) -> str:
+    """`channel:host` that is called for a message or an action; empty when there is no such channel."""
     plugin = CHANNELS.get(name)
-    return plugin.host_of(action) if plugin else ""
+    return f"{name}:{plugin.host_of(of)}" if plugin else ""
+
+
+def is_one_way(name: str) -> bool:
+    """True when all messages of the channel leave by one host."""
+    plugin = CHANNELS.get(name)
+    return plugin is None or plugin.is_one_way
 
 
 def may_repeat(name: str, message_class: str) -> bool:

@@ -24,6 +24,7 @@ class WebhookChannel(Channel):
     name = "webhook"
     label = "Webhook"
     may_repeat = True
+    is_one_way = False
 
     def send(self, message: Call) -> Receipt:
         """The status and the first KB of the answer, once the server said 2xx."""
@@ -54,21 +55,13 @@ class WebhookChannel(Channel):
             return Receipt(key, _details(answer))
         raise refused(answer.status, answer.headers.get("retry-after", ""), now)
 
-    def destination(self, message: Call) -> str:
-        """The host; an URL that cannot be read fails later, with its own words."""
-        return _host(message.url)
-
     @classmethod
-    def host_of(cls, action: object) -> str:
-        """Each webhook names its own."""
-        return _host(str(getattr(action, "url", "")))
-
-
-def _host(url: str) -> str:
-    try:
-        return httpx.URL(url).host
-    except (httpx.InvalidURL, ValueError, UnicodeError):
-        return ""
+    def host_of(cls, of: object) -> str:
+        """Each webhook names its own; an URL that cannot be read fails later, with its own words."""
+        try:
+            return httpx.URL(str(getattr(of, "url", ""))).host
+        except (httpx.InvalidURL, ValueError, UnicodeError):
+            return ""
 
 
 def refused(status: int, retry_after: str, now: datetime) -> DeliveryError:

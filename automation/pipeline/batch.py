@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 
 from automation.actions.base import INTERNAL, Action, Emit, Job
 from automation.channels.base import DeliveryError
-from automation.channels.registry import Channels, address_column, host_of, may_repeat
+from automation.channels.breaker import BREAKER, LEFT_ALONE
+from automation.channels.registry import Channels, address_column, destination_of, is_one_way, may_repeat
 from automation.engine.types import Reason
 from automation.faults import InjectedFaultError, fault
 from automation.pipeline import delivery_rows, endings, internal, recheck, reservations, tally
+from automation.pipeline.calls import CALLS, PATIENCE, Left
 from automation.pipeline.cancelling import Decided, called_off
-from automation.pipeline.delivery_rows import Row
+from automation.pipeline.delivery_rows import PutOff, Row
 from automation.pipeline.endings import Ending, Sibling
 from automation.pipeline.material import Material, version
 from automation.pipeline.recheck import Present
@@ -75,13 +78,14 @@ def _actions(row: Row) -> tuple[dict[str, Any], ...]:
 class Batch:
     """The claimed rows and what they need; each is begun, carried out and settled in turn."""
 
-    def __init__(self, rows: list[Row], channels: Channels, material: Material | None) -> None:
+    def __init__(self, rows: list[Row], material: Material | None) -> None:
         self._rows = rows
-        self._channels = channels
+        self._channels = Channels()
         self._loaded = material
         self._counts: Counts = Counter()
-        self._spent: Counter[str] = Counter()  # Calls really made, by host.
-        self._refused: list[Row] = []  # Their host has had its share of this batch.
+        self._spent: Counter[str] = Counter()  # Calls really made, by destination.
+        self._refused: list[Row] = []  # Their destination has had its share of this batch.
+        self._put_off: list[PutOff] = []  # Their destination cannot be called now.
         self._kept: set[UUID] = set()  # Nothing can be recorded of these; their lease ends by itself.
         self._unwritten: tuple[Row, Ending] | None = None  # The result of the call that has just ended.
 
@@ -97,16 +101,30 @@ class Batch:
         try:
             for row in self._rows:
                 is_over = time.monotonic() >= ends_at
-                host = _host(row)
-                spent = self._spent[host] if host else 0
-                if spent >= (1 if is_over else share):
+                destination = _destination(row)
+                spent = 0 if is_one_way(row.channel) else self._spent[destination]
+                if self._is_put_off(row, destination):
+                    done += 1
+                elif spent >= (1 if is_over else share):
                     self._refused.append(row)  # A host that took all the time lets others go first, too.
                 elif not is_over:
-                    done += self._guarded(row, host)
+                    done += self._guarded(row, destination)
             self._write()
         finally:
             self.give_back()
         return done
+
+    def _is_put_off(self, row: Row, destination: str) -> bool:
+        """Whether its destination cannot be called now; then the row waits without being begun."""
+        if not destination:
+            return False
+        if wait := BREAKER.wait(destination):
+            self._put_off.append(PutOff(row, wait, Reason.CIRCUIT_OPEN))
+        elif CALLS.is_going_on(destination):
+            self._put_off.append(PutOff(row, PATIENCE, ""))
+        else:
+            return False
+        return True
 
     def abandon(self, error: Exception) -> int:
         """The only row of a batch that cannot even be prepared fails."""
@@ -115,14 +133,14 @@ class Batch:
         finally:
             self.give_back()
 
-    def _guarded(self, row: Row, host: str) -> bool:
+    def _guarded(self, row: Row, destination: str) -> bool:
         """Carry out one row, whatever is wrong with it; only infrastructure errors end the batch (R-020)."""
         try:
             try:
-                return self._carry_out(row, host)
+                return self._carry_out(row, destination)
             except _UnstorableError:  # Not this row's fault: it was not begun.
                 self._write()
-                return self._carry_out(row, host)
+                return self._carry_out(row, destination)
         except (*INFRASTRUCTURE, InjectedFaultError):  # A fault stands for the end of the process.
             raise
         except Exception as error:  # noqa: BLE001 — recorded and logged by _give_up.
@@ -143,7 +161,7 @@ class Batch:
             self._kept.add(row.id)
             return False
 
-    def _carry_out(self, row: Row, host: str) -> bool:
+    def _carry_out(self, row: Row, destination: str) -> bool:
         """False when somebody else holds the row."""
         try:
             action = version(row.version_id).action(row.action_index)
@@ -156,7 +174,7 @@ class Batch:
                 return settle(row, ending, expected=endings.PENDING, counts=counts)
         if action.channel == INTERNAL:
             return self._inside(row, action)
-        return self._outside(row, action, host)
+        return self._outside(row, action, destination)
 
     def _inside(self, row: Row, action: Action) -> bool:
         """Effect and result are one transaction, under the customer's lock."""
@@ -180,7 +198,7 @@ class Batch:
                 settle(row, ending, expected=endings.SENDING, counts=counts)
         return True
 
-    def _outside(self, row: Row, action: Action, host: str) -> bool:
+    def _outside(self, row: Row, action: Action, destination: str) -> bool:
         """Commit `sending`, call, commit the result: with the `sending` of the next row, to save a commit."""
         job: Job | None = None
         with self._transaction() as counts:
@@ -195,16 +213,37 @@ class Batch:
             job = self._begin_late(row, action, present.profile_id)
         if job is not None:
             fault("delivery_after_claim")
-            try:
-                ending = endings.succeeded(action.perform(job))
-            except INFRASTRUCTURE:
-                raise  # Nobody knows how far it came: the lease ends, and `rescue` decides.
-            except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
-                ending = self._failed(row, error, row.tries + 1)
-            self._spent[host] += not ending.is_free
-            self._unwritten = (row, ending)
-            fault("delivery_after_effect")
+            ending = CALLS.make(destination, partial(self._call, row, action, job))
+            if isinstance(ending, Left):
+                self._spent[destination] += 1
+                self._leave(row, ending)
+            else:
+                self._spent[destination] += not ending.is_free
+                self._unwritten = (row, ending)
+                fault("delivery_after_effect")
         return True
+
+    def _call(self, row: Row, action: Action, job: Job) -> Ending:
+        """The call itself and what its result means. In a thread of its own: nothing here asks the database."""
+        try:
+            return endings.succeeded(action.perform(job))
+        except INFRASTRUCTURE:
+            raise  # Nobody knows how far it came: the lease ends, and `rescue` decides.
+        except Exception as error:  # noqa: BLE001 — recorded and logged by _failed.
+            return self._failed(row, error, row.tries + 1)
+
+    def _leave(self, row: Row, call: Left[Ending]) -> None:
+        """The call goes on without us, with the connections it has; its thread records what comes of it."""
+        late = Batch([], None)
+        late._channels, self._channels = self._channels, Channels()
+
+        def record(result: Callable[[], Ending]) -> None:
+            try:
+                late._unwritten = (row, result())
+            finally:
+                late.give_back()
+
+        call.record(record)
 
     def _begin_late(self, row: Row, action: Action, profile_id: int) -> Job | None:
         """A message that leaves long after it took its place takes it anew, under the customer's lock (R-016).
@@ -335,17 +374,20 @@ class Batch:
         try:
             self._write()
             delivery_rows.step_back(self._refused)
-            refused = {row.id for row in self._refused} | self._kept
-            delivery_rows.release([row for row in self._rows if row.id not in refused])
+            delivery_rows.put_off(self._put_off, LEFT_ALONE)
+            apart = {row.id for row in self._refused} | {off.row.id for off in self._put_off} | self._kept
+            delivery_rows.release([row for row in self._rows if row.id not in apart])
             tally.add(counted(self._counts))
         except (DatabaseError, InterfaceError):  # Their leases end by themselves.
             log.warning("could not give back claimed deliveries", exc_info=True)
+        finally:
+            self._channels.close()
 
 
-def _host(row: Row) -> str:
-    """The host that the row's action would call; empty when it shares its way out with all others."""
+def _destination(row: Row) -> str:
+    """What the row's action would call; empty when that is nothing outside, or cannot be known."""
     try:
-        return host_of(row.channel, version(row.version_id).action(row.action_index))
+        return destination_of(row.channel, version(row.version_id).action(row.action_index))
     except Exception:  # noqa: BLE001 — whatever is wrong with the row is reported when it is carried out.
         return ""
 

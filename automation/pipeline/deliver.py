@@ -15,7 +15,7 @@ from django.db import transaction
 
 from automation import queues
 from automation.actions.base import ACTIONS
-from automation.channels.registry import Channels, may_repeat
+from automation.channels.registry import may_repeat
 from automation.engine.types import Priority
 from automation.pipeline import delivery_rows, endings, recheck, reservations, tally
 from automation.pipeline.batch import INFRASTRUCTURE, Batch, Counts, counted, settle
@@ -37,22 +37,21 @@ def deliver_batch(lane: str, *, worker: str, limit: int) -> int:
     rows = delivery_rows.claim(int(Priority[lane.upper()]), worker=worker, limit=limit)
     if not rows:
         return 0
-    with Channels() as channels:
-        return _carry_out(rows, channels, ends_at=time.monotonic() + START_SECONDS)
+    return _carry_out(rows, ends_at=time.monotonic() + START_SECONDS)
 
 
-def _carry_out(rows: list[Row], channels: Channels, *, ends_at: float) -> int:
+def _carry_out(rows: list[Row], *, ends_at: float) -> int:
     try:
         material = Material(rows)
     except Exception as error:
         if len(rows) == 1 and not isinstance(error, INFRASTRUCTURE):
-            return Batch(rows, channels, None).abandon(error)
+            return Batch(rows, None).abandon(error)
         if isinstance(error, INFRASTRUCTURE):
-            Batch(rows, channels, None).give_back()
+            Batch(rows, None).give_back()
             raise
         log.warning("deliveries cannot be prepared together", exc_info=True, extra={"quotes_data": True})
-        return sum(_carry_out([row], channels, ends_at=ends_at) for row in rows)
-    return Batch(rows, channels, material).run(ends_at)
+        return sum(_carry_out([row], ends_at=ends_at) for row in rows)
+    return Batch(rows, material).run(ends_at)
 
 
 def rescue() -> int:

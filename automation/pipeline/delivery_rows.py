@@ -107,6 +107,42 @@ def step_back(rows: Iterable[Row]) -> None:
         )
 
 
+_PUT_OFF = """
+UPDATE automation_delivery d SET lease_until = NULL, worker = '',
+  due_at = clock_timestamp() + r.wait * interval '1 second',
+  reason = CASE WHEN r.why = '' THEN d.reason ELSE r.why END,
+  error_class = CASE WHEN r.why = '' THEN d.error_class ELSE r.why END,
+  error = CASE WHEN r.why = '' THEN d.error ELSE %s END
+FROM unnest(%s::uuid[], %s::int[], %s::float8[], %s::text[]) AS r(id, attempt, wait, why)
+WHERE d.id = r.id AND d.attempt = r.attempt AND d.status = 'pending'
+"""
+
+
+class PutOff(NamedTuple):
+    """A claimed row whose destination cannot be called for so many seconds; `why` is a reason's code, or empty."""
+
+    row: Row
+    wait: float
+    why: str
+
+
+def put_off(rows: Sequence[PutOff], words: str) -> None:
+    """Give back rows that were not begun, to be looked at again later; no attempt is used up (R-030)."""
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PUT_OFF,
+            [
+                words,
+                [off.row.id for off in rows],
+                [off.row.attempt for off in rows],
+                [off.wait for off in rows],
+                [off.why for off in rows],
+            ],
+        )
+
+
 @lru_cache(maxsize=16)
 def _look(column: str) -> str:
     """`column` is a channel's own constant, never data."""

@@ -13,6 +13,7 @@ from django.db import connection
 
 from automation.channels import smtp
 from automation.models import Delivery, Execution
+from automation.pipeline.calls import CALLS
 from automation.pipeline.deliver import deliver_batch, try_again
 from profiles.models import AddressSuppression
 from tests.integration.deliver.factory import EMAIL, deliveries, make_execution, make_template, make_trigger
@@ -171,6 +172,8 @@ def test_a_server_that_hangs_or_drips_holds_a_worker_no_longer_than_the_limit(
     scripted(**script)
     began = time.monotonic()
     row, _ = attempt()
+    assert CALLS.finish(5)
+    row.refresh_from_db()
     assert time.monotonic() - began < 5
     assert (row.status, row.error_class) == ("pending", "smtp_connection")
 

@@ -16,6 +16,7 @@ from automation.channels import http_guard
 from automation.channels.breaker import BREAKER
 from automation.models import Delivery, Event
 from automation.pipeline import deliver
+from automation.pipeline.calls import CALLS
 from automation.pipeline.deliver import deliver_batch
 from profiles.models import Profile
 from tests.integration.deliver.conftest import WEBHOOK_SECRET
@@ -160,6 +161,8 @@ def test_a_server_that_drips_or_hangs_up_is_tried_again(
     hooks.answer = script
     began = time.monotonic()
     (row,) = run(hook(hooks))
+    assert CALLS.finish(5)
+    row.refresh_from_db()
     assert time.monotonic() - began < 5
     assert row.status == "pending"
     assert row.error_class in ("timeout", "connection")

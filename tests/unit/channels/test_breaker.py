@@ -152,6 +152,8 @@ class Flags:
     def wait(self, destination: str) -> float:
         return self.down.get(destination, 0.0)
 
+    ask = wait
+
     def tell(self, destination: str, seconds: float) -> None:
         self.down[destination] = seconds
 
@@ -246,3 +248,37 @@ def test_one_process_at_a_time_tries_what_may_hang(before: str, seconds: float, 
     assert flags.turns == set()
     clock.now += 2
     assert other.call("webhook:a", lambda: Receipt("later")).provider_id == "later"
+
+
+def test_after_a_failure_the_processes_try_one_after_the_other() -> None:
+    """R-030: so that together they make no more attempts than one would until the circuit opens."""
+    flags, clock = Flags(), Clock()
+    breaker = Breaker(clock, outages=flags)  # type: ignore[arg-type]
+    _call(breaker, ok=True)
+    _call(breaker, ok=False)
+    flags.turns.add("email:a")  # Another process tries it.
+    with pytest.raises(ChannelBusyError):
+        _call(breaker, ok=True)
+    clock.now += 2
+    flags.turns.clear()
+
+    def opened_meanwhile(destination: str) -> float:
+        return PROBE_EVERY
+
+    flags.ask = opened_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(ChannelBusyError) as busy:
+        _call(breaker, ok=True)
+    assert busy.value.retry_after == timedelta(seconds=PROBE_EVERY)
+    assert not flags.turns
+
+
+def test_asking_whether_to_wait_hands_out_no_probe() -> None:
+    """R-030: a row that only asks does not use up the attempt that may find the destination well again."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(MIN_ATTEMPTS):
+        _call(breaker, ok=False)
+    assert (breaker.wait("email:a"), breaker.wait("email:b")) == (PROBE_EVERY, 0.0)
+    clock.now += PROBE_EVERY
+    assert breaker.wait("email:a") == breaker.wait("email:a") == 0
+    _call(breaker, ok=True)
