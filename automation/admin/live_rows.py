@@ -108,18 +108,30 @@ def events(wanted: Wanted, *, after: int = 0, limit: int = ROWS) -> list[Row]:
     where, narrowed = _narrowed(wanted)
     if where is None:
         return []
-    if wanted.show in STATUSES:
-        return _decided(wanted, conditions, values, where, narrowed, limit)
+    statuses = list(STATUSES.get(wanted.show, ()))
     if not where:
-        return _read(
-            f"SELECT {_COLUMNS} FROM automation_event WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %s",
-            [*values, limit],
+        return (
+            _decided(statuses, conditions, values, limit) if statuses else _newest(conditions, values, limit)
+        )
+    outcome = ""
+    if statuses:
+        outcome = (
+            " WHERE EXISTS (SELECT FROM automation_execution x WHERE x.profile_id = found.profile_id"
+            " AND x.event_id = found.id AND x.status = ANY(%s))"
         )
     # By time, along the index of the customer or the name: by id, a rare one would read the whole table.
     return _read(
         f"WITH found AS MATERIALIZED (SELECT * FROM automation_event WHERE {' AND '.join([*where, *conditions])}"
-        f" ORDER BY occurred_at DESC LIMIT {LOOKED_AT}) SELECT {_COLUMNS} FROM found ORDER BY id DESC LIMIT %s",
-        [*narrowed, *values, limit],
+        f" ORDER BY occurred_at DESC LIMIT {LOOKED_AT})"
+        f" SELECT {_COLUMNS} FROM found{outcome} ORDER BY id DESC LIMIT %s",
+        [*narrowed, *values, *([statuses] if statuses else []), limit],
+    )
+
+
+def _newest(conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[Row]:
+    return _read(
+        f"SELECT {_COLUMNS} FROM automation_event WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %s",
+        [*values, limit],
     )
 
 
@@ -140,33 +152,24 @@ def _narrowed(wanted: Wanted) -> tuple[list[str] | None, list[Any]]:
 
 
 def _decided(
-    wanted: Wanted,
-    conditions: Sequence[str],
-    values: Sequence[Any],
-    where: Sequence[str],
-    narrowed: Sequence[Any],
-    limit: int,
+    statuses: Sequence[str], conditions: Sequence[str], values: Sequence[Any], limit: int
 ) -> list[Row]:
-    """Events of the newest decisions with this outcome."""
-    also = "".join(f" AND {one.replace('name =', 'event_name =')}" for one in where)
+    """Events of the newest decisions with these statuses: one branch for each, along its index."""
     branches = " UNION ALL ".join(
-        f"(SELECT event_id, event_at FROM automation_execution WHERE status = %s{also}"
+        "(SELECT event_id, event_at FROM automation_execution WHERE status = %s"
         f" ORDER BY decided_at DESC LIMIT {LOOKED_AT})"
-        for _ in STATUSES[wanted.show]
+        for _status in statuses
     )
-    parameters: list[Any] = []
-    for status in STATUSES[wanted.show]:
-        parameters += [status, *narrowed]
     with connection.cursor() as cursor:
-        cursor.execute(branches, parameters)
+        cursor.execute(branches, statuses)
         found = cursor.fetchall()
     if not found:
         return []
-    times = [at for _, at in found]
+    times = [at for _event_id, at in found]
     return _read(
         f"SELECT {_COLUMNS} FROM automation_event WHERE id = ANY(%s) AND occurred_at BETWEEN %s AND %s"
         f" AND {' AND '.join(conditions)} ORDER BY id DESC LIMIT %s",
-        [[event_id for event_id, _ in found], min(times), max(times), *values, limit],
+        [[event_id for event_id, _at in found], min(times), max(times), *values, limit],
     )
 
 

@@ -55,7 +55,13 @@ class Drawn:
     conditions: Sequence[traces.Line]
     guards: Sequence[Rail]
     note: str = ""
-    is_held: bool = False  # The first guard is what it stopped at.
+    is_held: bool = False  # The first guard rail against it is what it stopped at.
+    is_unjudged: bool = False  # The conditions were not met, so nobody asked the guard rails.
+
+    @property
+    def decisive(self) -> Rail | None:
+        """What it was held back by."""
+        return next((rail for rail in self.guards if not rail.is_ok), None) if self.is_held else None
 
     def masked(self) -> Drawn:
         """The same for those who may not see addresses: what was seen may be one."""
@@ -67,6 +73,7 @@ class Drawn:
             [guard._replace(details=hidden(guard.details)) for guard in self.guards],
             hidden(self.note),
             self.is_held,
+            self.is_unjudged,
         )
 
 
@@ -104,7 +111,9 @@ def stamps(execution: Execution) -> Mapping[str, Any]:
 def of_explanation(one: Explanation) -> Drawn:
     """A decision that was judged anew, or the stored one of `explain`."""
     rails = [Rail.against(guard) for guard in one.guards]
-    return Drawn(one.conditions, rails, one.summary, one.outcome == "held back")
+    return Drawn(
+        one.conditions, rails, one.summary, one.outcome == "held back", one.outcome in ("not met", "broken")
+    )
 
 
 def of_backtest(definition: TriggerDefinition, one: backtest.Explanation) -> Drawn:
@@ -124,9 +133,11 @@ def of_backtest(definition: TriggerDefinition, one: backtest.Explanation) -> Dra
         for line in traces.lines(document, {**trace, "first_failing": stop})
     ]
     # Whoever does not meet the conditions is not judged.
-    guards = one.guards if one.outcome != backtest.Ending.NOT_MET else ()
+    is_unjudged = one.outcome == backtest.Ending.NOT_MET
+    guards = () if is_unjudged else one.guards
     rails = [Rail(guard.code, guard.ok, guard.text, guard.until) for guard in guards]
-    return Drawn(lines, rails, _ENDINGS[backtest.Ending(one.outcome)] % {"reason": reasons.label(one.reason)})
+    note = _ENDINGS[backtest.Ending(one.outcome)] % {"reason": reasons.label(one.reason)}
+    return Drawn(lines, rails, note, one.outcome == backtest.Ending.HELD, is_unjudged)
 
 
 def collapsed(execution: Execution) -> Part:
