@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
@@ -9,10 +11,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from automation import backtest, traces
 from automation.admin import trace
 from automation.engine.types import Mode
+from automation.engine.validate import validate_definition
 from automation.explain import Explanation, NothingFoundError, event_names, explain_pair
 from automation.models import Event, Trigger
 from profiles.masking import may_see
@@ -53,7 +58,11 @@ def page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profile) -> 
                 }
         except NothingFoundError as error:
             problem = str(error)
-    drawn = trace.of_explanation(found) if found else None
+    drawn = None
+    if trigger is not None and found is not None:
+        drawn = trace.of_explanation(found)
+        if not found.is_stored and found.conditions:
+            drawn = replace(drawn, guards=_against(trigger, found.event_id, timezone.now()))
     if drawn is not None and not may_see(request.user):
         drawn = drawn.masked()
     shown = {
@@ -83,6 +92,19 @@ def urls(admin: ModelAdmin[Profile]) -> list[URLPattern]:
         return page(request, admin, profile)
 
     return [path("<int:pk>/why/", admin.admin_site.admin_view(view), name="profiles_profile_why")]
+
+
+def _against(trigger: Trigger, event_id: int, now: datetime) -> list[traces.Guard]:
+    """What would have stood against it at that moment: the judge asked again, read-only."""
+    version = trigger.current_version
+    definition, _problems = validate_definition(version.definition if version else trigger.document())
+    if definition is None:
+        return []
+    try:
+        found = backtest.explain(definition, event_id, now=now, trigger_id=trigger.pk)
+    except backtest.NoSuchEventError:
+        return []
+    return [traces.Guard(one.code, one.text, one.until, "") for one in found.guards if not one.ok]
 
 
 def _events(profile: Profile, names: frozenset[str]) -> list[Event]:

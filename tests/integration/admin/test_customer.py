@@ -318,6 +318,17 @@ def test_why_shows_the_stored_decision_or_judges_anew(root: Client) -> None:
     assert [guard.code for guard in earlier["trace"].guards] == ["frequency_cap"]
 
 
+def test_why_asks_the_judge_again_where_nothing_is_stored(root: Client) -> None:
+    """What would have stood against it, also when the conditions were not met."""
+    by, profile = rows.trigger(), rows.customer("unasked")
+    rows.event(profile, ago=1, data={"total_value": 12})
+
+    found = root.get(url(profile, "why"), {"trigger": by.pk}).context
+
+    assert found["found"].outcome == "not met"
+    assert "no_consent" in [guard.code for guard in found["trace"].guards]
+
+
 def test_why_says_when_there_is_no_such_event(root: Client) -> None:
     by, profile = rows.trigger(), willing()
     rows.event(profile, "page_view")
