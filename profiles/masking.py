@@ -55,6 +55,11 @@ def hidden(text: str) -> str:
     return _PHONE.sub(lambda found: masked(found[0]), text)
 
 
+def is_personal(key: str) -> bool:
+    """Whether a property or attribute of this name holds an address, a name or a place of living."""
+    return bool(_PERSONAL.fullmatch(key) or _ADDRESSES.fullmatch(key))
+
+
 def without_personal(value: Any) -> Any:
     """JSON with addresses, telephone numbers and, by their keys, names and places of living masked."""
     if isinstance(value, str):

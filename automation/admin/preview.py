@@ -83,15 +83,17 @@ def preview(body: Mapping[str, Any], user: Any, *, now: datetime) -> dict[str, A
     if definition is None:
         return answer
     found = backtest.run(definition, now=now, trigger_id=stored.pk if stored else None)
+    # Who may not see addresses could spell them out, one condition after the other, if it said whom they hold for.
+    is_secret = not masking.may_see(user) and _asks_for_personal(document["conditions"])
     answer |= {
         "warnings": preview_warnings.warnings(definition, problems),
         "backtest": found.document(),
         "nodes": {pointer: list(counts) for pointer, counts in found.nodes.items()},
         "broken": dict(found.broken),
-        "samples": _samples(found.samples, wording.places(document), user),
+        "samples": [] if is_secret else _samples(found.samples, wording.places(document), user),
     }
     event_id = body.get("explain")
-    if isinstance(event_id, int):
+    if isinstance(event_id, int) and not is_secret:
         try:
             explained = backtest.explain(
                 definition, event_id, now=now, trigger_id=stored.pk if stored else None
@@ -159,6 +161,18 @@ def _judgeable(document: dict[str, Any], problems: Mapping[str, Problem]) -> Tri
     kept = [a for index, a in enumerate(listed) if not is_all_wrong and str(index) not in wrong]
     definition, _problems = validate_definition({**document, "actions": kept or [_STAND_IN]})
     return definition
+
+
+def _asks_for_personal(value: Any) -> bool:
+    """Whether a condition reads an address, a name or the like."""
+    if isinstance(value, list):
+        return any(map(_asks_for_personal, value))
+    if not isinstance(value, dict):
+        return False
+    places = [value[key] for key in ("attribute", "field") if isinstance(value.get(key), str)]
+    return any(
+        masking.is_personal(part) for place in places for part in place.replace("[]", "").split(".")
+    ) or any(map(_asks_for_personal, value.values()))
 
 
 def _samples(samples: tuple[Sample, ...], said: Mapping[str, str], user: Any) -> list[dict[str, Any]]:

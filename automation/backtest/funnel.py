@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, tzinfo
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from automation.backtest.step import Step
 from automation.engine.conditions.base import Condition
 from automation.engine.definition import TriggerDefinition
 from automation.engine.logic import Check, conjunction
-from automation.engine.rules import is_cheap
-from automation.engine.types import Event, Facts, Verdict
-
-
-class UnreadError(BaseException):
-    """A condition asks for what has not been loaded. No `except Exception` of a condition may swallow it."""
-
-
-class _UnreadProfile(Mapping[str, Any]):
-    def __getitem__(self, key: str) -> NoReturn:
-        raise UnreadError
-
-    def __contains__(self, key: object) -> NoReturn:
-        raise UnreadError
-
-    def __iter__(self) -> Iterator[str]:
-        raise UnreadError
-
-    def __len__(self) -> NoReturn:
-        raise UnreadError
-
-
-class _UnreadZone(tzinfo):
-    def utcoffset(self, moment: datetime | None) -> NoReturn:
-        raise UnreadError
-
-    def dst(self, moment: datetime | None) -> timedelta:
-        raise UnreadError
-
-    def tzname(self, moment: datetime | None) -> str:
-        raise UnreadError
-
-
-_NO_PROFILE = _UnreadProfile()
-_NO_ZONE = _UnreadZone()
-
-
-def event_alone(event: Event) -> Facts:
-    """The facts before anything is known of the customer; UnreadError when a condition asks for it."""
-    return Facts(event, _NO_PROFILE, _NO_PROFILE, event.occurred_at, _NO_ZONE)
+from automation.engine.types import Facts, Verdict
 
 
 class _Rung(NamedTuple):
     """One condition of the trigger's own list."""
 
     check: Check
-    is_cheap: bool
     parts: tuple[tuple[str, Check], ...]  # The conditions inside a group, each by its pointer.
 
 
@@ -65,19 +24,19 @@ class Funnel:
 
     def __init__(self, definition: TriggerDefinition) -> None:
         self._rungs = tuple(
-            _Rung(conjunction([node.compile()]), is_cheap(node), tuple(_parts(node, f"/conditions/{index}")))
+            _Rung(conjunction([node.compile()]), tuple(_parts(node, f"/conditions/{index}")))
             for index, node in enumerate(definition.conditions)
         )
 
-    def climb(self, step: Step, facts: Facts, *, is_loaded: bool) -> bool:
+    def climb(self, step: Step, facts: Facts) -> bool:
         """Go on from where the step stands; returns whether its end is known, which is so once it is not met.
 
-        Without `is_loaded` it stops before what needs histories, segments or messages.
+        Raises UnreadError where the facts do not reach further; the step keeps its place.
         """
+        if step.is_broken:
+            return False  # Another condition may still say no; that is for the whole list to answer.
         for index in range(step.passed, len(self._rungs)):
-            check, cheap, parts = self._rungs[index]
-            if not (is_loaded or cheap):
-                return False
+            check, parts = self._rungs[index]
             inside = [pointer for pointer, part in parts if part(facts).verdict is Verdict.MET]
             verdict = check(facts).verdict
             if parts:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -14,8 +16,10 @@ from django.db import connection, transaction
 
 from automation.backtest import past, window
 from automation.backtest.course import Course
-from automation.backtest.funnel import Funnel, UnreadError, event_alone
+from automation.backtest.funnel import Funnel
+from automation.backtest.narrow import Narrowly
 from automation.backtest.step import Ending, Step
+from automation.backtest.unread import UnreadError, event_alone
 from automation.backtest.window import Entry
 from automation.engine.bucketing import bucket
 from automation.engine.definition import TriggerDefinition
@@ -31,17 +35,30 @@ from automation.pipeline.plan import Plan, make
 from profiles.behavior import State, view
 from profiles.services import Locked
 
-CHUNK = 250  # Customers loaded at once.
-LOADING_SHARE = 0.6  # Of the time allowed: what may pass before the last customers are loaded.
+CHUNK = 500  # Customers loaded at once.
+NARROW_SHARE, LOADING_SHARE = 0.5, 0.7  # Of the time allowed: until then customers are loaded.
 UNSAVED = 0  # The id of a trigger that has none.
+
+Ask = Callable[
+    [Sequence[int], Sequence[Step]], Sequence[Step]
+]  # Customers, their steps -> what is still open.
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Inside, PostgreSQL itself refuses every write."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION READ ONLY")
-        yield
+    """Inside, PostgreSQL itself refuses every write.
+
+    The search for garbage rests: a hundred thousand events that all stay in use would be searched again and again.
+    """
+    is_outermost = gc.isenabled()
+    gc.disable()
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            yield
+    finally:
+        if is_outermost:
+            gc.enable()
 
 
 class Look(NamedTuple):
@@ -70,7 +87,7 @@ class Replay:
         self.steps: list[Step] = []
         self.events = 0
         self.limit = 1.0  # Customers whose `chance` is below it were judged.
-        self._give_up_at = time.monotonic() + max_seconds * LOADING_SHARE if max_seconds else None
+        self._begun, self._max_seconds = time.monotonic(), max_seconds
         self._courses: dict[int, Course] = {}
         self._due: list[tuple[datetime, int, Step, str]] = []
         self._numbers = itertools.count()
@@ -98,13 +115,24 @@ class Replay:
         self.events = len(self.steps)
 
     def run(self) -> None:
-        """Judge the events; afterwards `steps` holds those that time allowed, each with its ending."""
+        """Judge the events; afterwards `steps` holds those that time allowed, each with its ending.
+
+        First with the event alone, then with as much of the customers as the conditions ask for, and whoever is
+        still open then with all there is: few events need everything.
+        """
         open_steps = [step for step in self.steps if not self._ask_event(step)]
-        self._meet(open_steps)
-        for step in open_steps:
-            if step.event.profile_id in self._courses:
-                self._come_due(before=step.event.occurred_at)
-                self._decide(step)
+        open_steps = self._in_chunks(
+            open_steps, Narrowly(self.plan, self.funnel, self.until).ask, NARROW_SHARE
+        )
+        keys = dict(Trigger.objects.values_list("pk", "key")) if open_steps else {}
+
+        def meet(profile_ids: Sequence[int], steps: Sequence[Step]) -> Sequence[Step]:
+            self._courses |= past.courses(profile_ids, self.plan, keys, self.since, self.until)
+            return steps
+
+        for step in self._in_chunks(open_steps, meet, LOADING_SHARE):
+            self._come_due(before=step.event.occurred_at)
+            self._decide(step)
         self._come_due(before=None)
 
     def look(self, entry: Entry) -> Look:
@@ -119,30 +147,36 @@ class Replay:
     def _ask_event(self, step: Step) -> bool:
         """Ask what the event alone can answer; True when that decides it."""
         try:
-            return self.funnel.climb(step, event_alone(step.event), is_loaded=False)
+            return self.funnel.climb(step, event_alone(step.event))
         except UnreadError:
             return False
 
-    def _meet(self, open_steps: Sequence[Step]) -> None:
-        """Load the customers of these steps, in an order by chance; those for whom time is lacking drop out."""
-        if not open_steps:
-            return
-        keys = dict(Trigger.objects.values_list("pk", "key"))
-        wanted = sorted({step.event.profile_id for step in open_steps}, key=chance)
+    def _in_chunks(self, steps: Sequence[Step], ask: Ask, share: float) -> list[Step]:
+        """`ask` for some customers at a time, in an order by chance; returns what is still open, ascending.
+
+        For whom time is lacking, those customers drop out with all their events.
+        """
+        wanted = sorted({step.event.profile_id for step in steps}, key=chance)
+        of_customer: dict[int, list[Step]] = defaultdict(list)
+        for step in steps:
+            of_customer[step.event.profile_id].append(step)
+        found: list[Step] = []
         for start in range(0, len(wanted), CHUNK):
-            if start and self._give_up_at and time.monotonic() > self._give_up_at:
+            if start and self._max_seconds and time.monotonic() - self._begun > self._max_seconds * share:
                 self.limit = chance(wanted[start])
                 self.steps = [step for step in self.steps if chance(step.event.profile_id) < self.limit]
-                return
+                break
             chunk = wanted[start : start + CHUNK]
-            self._courses |= past.courses(chunk, self.plan, keys, self.since, self.until)
+            found += ask(chunk, [step for profile_id in chunk for step in of_customer[profile_id]])
+        found.sort(key=lambda step: (*step.event.order, step.event.id))
+        return found
 
     def _decide(self, step: Step) -> None:
         """The way of `pipeline.decide`: apply, match, judge; the decision falls at the event's own moment."""
         course, now = self._courses[step.event.profile_id], step.event.occurred_at
         customer = course.customer
         facts, after = _facts(step.event, course)
-        if self.funnel.climb(step, facts, is_loaded=True):
+        if self.funnel.climb(step, facts):
             return
         outcomes = Outcomes({})
         asking = weigh([self.plan], facts, customer, outcomes, now, is_late=step.is_late)

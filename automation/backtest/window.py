@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from automation.engine.types import Event
-from automation.selectors import EVENT_COLUMNS, event_of
+from automation.selectors import EVENT_COLUMNS, decoded
+
+HISTORY_ROWS = 200_000  # Read at once for a group of customers.
 
 
 class Entry(NamedTuple):
@@ -17,6 +21,14 @@ class Entry(NamedTuple):
 
     event: Event
     is_late: bool
+
+
+_context = lru_cache(maxsize=5000)(decoded)  # One browser sends the same context with all its events.
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    data, context = decoded(row[6]), _context(row[7])
+    return Event(row[0], row[1], row[2], row[3], row[4], row[5], data, context, row[8], row[9])
 
 
 def entries(names: Collection[str], since: datetime, until: datetime, limit: int | None) -> list[Entry]:
@@ -30,7 +42,7 @@ def entries(names: Collection[str], since: datetime, until: datetime, limit: int
             + ("" if limit is None else " LIMIT %(limit)s"),
             {"since": since, "until": until, "names": sorted(names), "limit": limit},
         )
-        found = [Entry(event_of(row), row[-1]) for row in cursor.fetchall()]
+        found = [Entry(_event(row), row[-1]) for row in cursor.fetchall()]
     found.sort(key=lambda entry: (entry.event.occurred_at, entry.event.message_id, entry.event.id))
     return found
 
@@ -44,4 +56,34 @@ def entry(event_id: int, first: datetime, last: datetime) -> Entry | None:
             [event_id, first, last],
         )
         row = cursor.fetchone()
-    return Entry(event_of(row), row[-1]) if row else None
+    return Entry(_event(row), row[-1]) if row else None
+
+
+def histories(
+    profile_ids: Collection[int], names: Collection[str] | None, since: datetime, until: datetime
+) -> dict[int, list[Event]]:
+    """For each profile its stored events of `names` (None: of all) in [since, until], ascending.
+
+    At most HISTORY_ROWS altogether, the newest: what is older is then not known.
+    """
+    found: dict[int, list[Event]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {EVENT_COLUMNS} FROM automation_event e WHERE e.profile_id = ANY(%(ids)s)"
+            " AND e.occurred_at BETWEEN %(since)s AND %(until)s"
+            # Not a bare `e.name`: PostgreSQL would rather read the events of that name of all customers.
+            + ("" if names is None else " AND (e.name || '') = ANY(%(names)s)")
+            + " ORDER BY e.occurred_at DESC LIMIT %(limit)s",
+            {
+                "ids": list(profile_ids),
+                "names": sorted(names or ()),
+                "since": since,
+                "until": until,
+                "limit": HISTORY_ROWS,
+            },
+        )
+        for row in cursor.fetchall():
+            found[row[3]].append(_event(row))
+    for history in found.values():
+        history.sort(key=lambda event: event.order)
+    return found
