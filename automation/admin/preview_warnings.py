@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from automation.engine.advice import advice
 from automation.engine.definition import TriggerDefinition
 from automation.engine.problems import Problem
 from automation.models import CatalogueEntry
@@ -21,7 +22,8 @@ Found = dict[str, dict[str, str]]
 def warnings(definition: TriggerDefinition, problems: Mapping[str, Problem]) -> Found:
     """Pointer -> {message, hint}; nothing where there is an error already."""
     found: Found = {}
-    for pointer, message, hint in (*_unseen_events(definition), *_rare_attributes(definition)):
+    said = ((pointer, problem.message, problem.hint) for pointer, problem in advice(definition))
+    for pointer, message, hint in (*_unseen_events(definition), *_rare_attributes(definition), *said):
         if pointer not in problems:
             found.setdefault(pointer, {"message": message, "hint": hint})
     return found

@@ -11,7 +11,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from automation import wording
-from automation.admin import modes
+from automation.admin import kinds, modes
 from automation.admin.document_field import DocumentField
 from automation.admin.editor_fields import (
     GoalWidget,
@@ -33,13 +33,7 @@ PRIORITIES = (
     (int(Priority.LOW), "Low – within 15 minutes"),
 )
 MODES = modes.choices()
-TYPES = (
-    (TriggerType.BEHAVIORAL.value, "Behavioural – answers what a customer just did"),
-    (TriggerType.TRANSACTIONAL.value, "Transactional – belongs to an order or an account"),
-    (TriggerType.LIFECYCLE.value, "Lifecycle – a stage of the relationship"),
-    (TriggerType.CONTEXTUAL.value, "Contextual – place, device, season"),
-    (TriggerType.PREDICTIVE.value, "Predictive – a score crossed a line"),
-)
+TYPES = kinds.choices()
 CLASSES = (
     (MessageClass.MARKETING.value, "Marketing – consent, caps, quiet hours and holdout apply"),
     (

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from automation import snippets, transfer, wording
-from automation.admin import curl, links, modes, trigger_facts
+from automation.admin import curl, kinds, links, modes, trigger_facts
 from automation.admin.trigger_form import PRIORITIES
 from automation.admin.trigger_pages import TriggerPages, signed_in
 from automation.engine.types import Mode
@@ -107,6 +107,7 @@ class TriggerList(TriggerPages):
         "name",
         "sentence",
         "shown_mode",
+        "shown_type",
         "shown_priority",
         "fired",
         "held",
@@ -153,6 +154,10 @@ class TriggerList(TriggerPages):
             modes.WORDS[trigger.mode],
             asked,
         )
+
+    @admin.display(description=gettext_lazy("type"), ordering="type")
+    def shown_type(self, trigger: Trigger) -> SafeString:
+        return kinds.badge(trigger)
 
     @admin.display(description=gettext_lazy("priority"), ordering="priority")
     def shown_priority(self, trigger: Trigger) -> str:

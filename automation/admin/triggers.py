@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.options import ShowFacets
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from automation import wording
 from automation.actions.registry import ACTIONS
-from automation.admin import links, modes, trigger_facts
+from automation.admin import kinds, links, modes, trigger_facts
 from automation.admin.editor import Editing
 from automation.admin.pausing import Pausing, paused_by
 from automation.admin.preview import Previewing
@@ -24,6 +24,7 @@ from automation.admin.testing import Testing
 from automation.admin.trigger_form import TriggerForm
 from automation.admin.trigger_list import EventFilter, ModeFilter, ProblemFilter, TriggerList
 from automation.admin.versions import Versions
+from automation.engine.advice import advised
 from automation.engine.conditions import CONDITIONS
 from automation.engine.types import Mode, Verdict
 from automation.models import Trigger
@@ -43,7 +44,15 @@ class TriggerAdmin(  # type: ignore[type-arg]
 
     is_about_customers = False
     form = TriggerForm
-    list_filter = (ModeFilter, EventFilter, ProblemFilter, AskedFilter, "priority", "message_class", "type")
+    list_filter = (
+        ModeFilter,
+        EventFilter,
+        ProblemFilter,
+        AskedFilter,
+        "priority",
+        "message_class",
+        kinds.TypeFilter,
+    )
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_max_show_all = 0
@@ -145,6 +154,8 @@ class TriggerAdmin(  # type: ignore[type-arg]
             obj.pause_reason = paused_by(request) if wanted == Mode.PAUSED else ""
             request.has_stopped = True  # type: ignore[attr-defined]  # Its answer asks what becomes of what waits.
         obj.save()
+        for _pointer, problem in advised(obj.document()):
+            messages.warning(request, f"{problem.message} {problem.hint}")
         if wanted in publish.ENGINE_MODES:
             self.publish_saved(request, obj, wanted)
 

@@ -135,5 +135,6 @@ def describe(definition: TriggerDefinition) -> dict[str, Any]:
 def describe_conditions(nodes: Sequence[Condition]) -> dict[str, Any]:
     """The list in plain English; without an event_match the trigger is entered by something else."""
     entry = next((node for node in nodes if isinstance(node, EventMatch)), None)
-    when = f"When {entry.describe()}" if entry is not None else "When a schedule, segment or score enters it"
+    otherwise = "any event arrives" if entry_names(nodes) else "a schedule, segment or score enters it"
+    when = f"When {entry.describe() if entry is not None else otherwise}"
     return {"when": when, "if": [node.describe() for node in nodes if node is not entry]}

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from automation.engine import wording
 from automation.engine.conditions.base import MAX_HOURS, Check, Condition, Example, condition
+from automation.engine.logic import ANY_EVENT
 from automation.engine.operators import MET, NOT_MET
 from automation.engine.problems import Problem
 from automation.engine.samples import facts
@@ -119,6 +120,10 @@ class Device(Condition):
     def needs_before(self) -> bool:
         """True for switched."""
         return self.comparison == "switched"
+
+    def entry_names(self) -> frozenset[str] | None:
+        """A change is brought along by any event; how things are enters nobody."""
+        return ANY_EVENT if self.needs_before else None
 
     def problems(self) -> Iterable[tuple[str, Problem]]:
         """Each comparison has its own right side."""

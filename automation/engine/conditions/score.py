@@ -9,6 +9,7 @@ from pydantic import Field
 
 from automation.engine import wording
 from automation.engine.conditions.base import Check, Condition, Example, condition
+from automation.engine.logic import ANY_EVENT
 from automation.engine.operators import MET, NOT_MET, broken
 from automation.engine.problems import Problem
 from automation.engine.samples import facts
@@ -109,6 +110,10 @@ class Score(Condition):
     def needs_before(self) -> bool:
         """True for a crossing."""
         return self.comparison in ("rose_to", "fell_below")
+
+    def entry_names(self) -> frozenset[str] | None:
+        """A change is brought along by any event; how things are enters nobody."""
+        return ANY_EVENT if self.needs_before else None
 
     def problems(self) -> Iterable[tuple[str, Problem]]:
         """A line that no score can reach, and one that none can be below."""
