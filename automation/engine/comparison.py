@@ -43,6 +43,7 @@ OperatorName = Annotated[
             "enum": list(OPERATORS),
             "x-labels": {name: operator.label for name, operator in OPERATORS.items()},
             "x-operands": {name: operator.operand.value for name, operator in OPERATORS.items()},
+            "x-changes": [name for name, operator in OPERATORS.items() if operator.reads_before],
             "x-fits": {kind: list(fitting(kind)) for kind in KINDS},
         }
     ),

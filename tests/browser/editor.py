@@ -87,8 +87,9 @@ class Editor:
             self.page.keyboard.press(key)
 
     def choose(self, text: str) -> None:
-        """In the focused select, by typing the beginning of the option."""
+        """In the focused select, by typing the beginning of the option; Enter takes it."""
         self.page.keyboard.type(text)
+        self.press("Enter")
 
     def at(self, focus: str) -> Any:
         """The control at a place."""

@@ -5,6 +5,7 @@
 
 const LISTS = ["conditions", "actions", "cancel_when"];
 const MAX_GROUPS = 5;
+const SETTLE = 800; // Milliseconds after the last key in a select.
 const UNITS = { minutes: { minutes: 1, hours: 60, days: 1440 }, hours: { minutes: 1 / 60, hours: 1, days: 24 } };
 
 const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
@@ -119,6 +120,7 @@ class TriggerBuilder extends HTMLElement {
     this.fallback = this.querySelector("fieldset");
     this.typed = new WeakMap(); // Object -> names of its fields in which a value of one's own is typed.
     this.touched = new WeakMap();
+    this.opened = new Map(); // Pointer -> whether its further options are shown.
     this.problems = new Map(); // Object -> {name of its field, or "" for itself: problem}.
     this.canvas = make("div", { className: "builder-canvas" });
     this.live = make("div", { className: "builder-live", role: "status", "aria-live": "polite" });
@@ -344,9 +346,8 @@ class TriggerBuilder extends HTMLElement {
   }
 
   chooseEvent() {
-    const field = this.known({ source: "event_types", value: undefined, hint: this.t("choose_event"), set: (value) => {
-      if (value !== undefined) this.change(() => this.doc.conditions.unshift({ type: "event_match", event_type: value }), "/conditions/0/event_type");
-    }, typing: this.doc, name: "event", label: this.t("event"), focus: "/conditions/0/event_type" });
+    const create = (value) => value && this.change(() => this.doc.conditions.unshift({ type: "event_match", event_type: value }));
+    const field = this.known({ source: "event_types", hint: this.t("choose_event"), set: () => {}, settle: create, typing: this.doc, name: "event", label: this.t("event"), focus: "/conditions/0/event_type" });
     const note = this.doc.conditions.length ? make("p", { className: "help" }, this.t("no_event")) : null;
     return make("div", { className: "builder-card" }, make("div", { className: "builder-line" }, field, this.t("happens")), note);
   }
@@ -400,18 +401,18 @@ class TriggerBuilder extends HTMLElement {
   groupKind(node, kind, pointer) {
     const select = make("select", { "data-focus": `${pointer}/type`, "data-field": `${pointer}/type`, "aria-label": this.t("group") },
       ...this.schema.kinds.conditions.filter((one) => one["x-joiner"]).map((one) => make("option", { value: one.properties.type.const, selected: one === kind }, one.title)));
-    select.addEventListener("change", () => this.change(() => { node.type = select.value; }, `${pointer}/type`));
+    this.onChoice(select, () => {}, () => this.change(() => { node.type = select.value; }));
     return select;
   }
 
   buttons(items, index, shown, parent, title) {
     const place = shown.indexOf(index);
-    const button = (word, symbol, to) => make("button", { type: "button", title: this.t(word), "aria-label": this.t(`${word}_this`, { title }), disabled: to < 0 || to >= shown.length, onclick: () => this.move({ items, index, shown, parent }, to - place) }, symbol);
+    const button = (word, symbol, to) => make("button", { type: "button", title: this.t(word), "data-focus": `${parent}/${index}/${word}`, "aria-label": this.t(`${word}_this`, { title }), disabled: to < 0 || to >= shown.length, onclick: () => this.move({ items, index, shown, parent }, to - place) }, symbol);
     return make("span", { className: "builder-buttons" }, button("move_up", "↑", place - 1), button("move_down", "↓", place + 1), this.removeButton(items, index, shown, parent, title));
   }
 
   removeButton(items, index, shown, parent, title) {
-    return make("button", { type: "button", title: this.t("remove"), "aria-label": this.t("remove_this", { title }), onclick: () => {
+    return make("button", { type: "button", title: this.t("remove"), "data-focus": `${parent}/${index}/remove`, "aria-label": this.t("remove_this", { title }), onclick: () => {
       const next = shown[shown.indexOf(index) + 1] !== undefined ? `${parent}/${index}` : `${parent}/add`;
       this.change(() => items.splice(index, 1), next, this.t("removed", { title }));
     } }, "✕");
@@ -510,7 +511,13 @@ class TriggerBuilder extends HTMLElement {
     const before = place.notes;
     if (line.childNodes.length) parent.insertBefore(line, before);
     for (const one of below) parent.insertBefore(one, before);
-    if (more.length) parent.insertBefore(make("details", { className: "builder-more", open: isUsed }, make("summary", {}, this.t("more")), ...more), before);
+    if (more.length) parent.insertBefore(this.details(pointer, isUsed, more), before);
+  }
+
+  details(pointer, isUsed, fields) {
+    const details = make("details", { className: "builder-more", open: this.opened.get(pointer) ?? isUsed }, make("summary", { "data-focus": `${pointer}/more` }, this.t("more")), ...fields);
+    details.addEventListener("toggle", () => this.opened.set(pointer, details.open));
+    return details;
   }
 
   /* Two fields may say the same in two units: the one that is filled in stands in the hole. */
@@ -576,26 +583,36 @@ class TriggerBuilder extends HTMLElement {
     return input;
   }
 
-  options({ shape, value, set }) {
-    const values = shape.enum ?? [false, true];
+  options({ shape, value, set, context }) {
+    const values = (shape.enum ?? [false, true]).filter((one) => one === value || this.fitting(shape, one, context));
     const labels = shape["x-labels"] ?? {};
     const chosen = value ?? shape.default;
     const entries = values.map((one, index) => make("option", { value: index, selected: one === chosen }, labels[String(one)] ?? plainName(String(one))));
     if (chosen === undefined || chosen === null || !values.includes(chosen)) entries.unshift(make("option", { value: "", selected: true }, chosen === undefined || chosen === null ? "–" : String(chosen)));
     const select = make("select", {}, ...entries);
-    select.addEventListener("change", () => set(select.value === "" ? undefined : values[Number(select.value)], { redraw: true }));
+    this.onChoice(select, () => set(select.value === "" ? undefined : values[Number(select.value)], { redraw: false }), () => this.draw());
     return select;
   }
 
+  /* Whether an operator suits what the field holds: as far as that is known, and changes of profile fields only. */
+  fitting(shape, operator, context) {
+    if (!shape["x-fits"]) return true;
+    const path = context.node[this.pathOf(context.kind)] ?? "";
+    const isProfile = context.kind.properties[this.pathOf(context.kind)]["x-source"] === "attributes" || path.startsWith("profile.");
+    if (shape["x-changes"].includes(operator) && !isProfile) return false;
+    const types = this.typesOf(context);
+    return types.length === 0 || types.some((type) => shape["x-fits"][type]?.includes(operator));
+  }
+
   /* Known values with how often they were seen, and "another…", which turns into a text field. */
-  known({ source, value, set, typing, name, label, hint, isOptional, focus, context }) {
+  known({ source, value, set, settle, typing, name, label, hint, isOptional, focus, context }) {
     const offered = this.offered(source, context);
     const isTyped = this.typed.get(typing)?.has(name) || (offered.length === 0 && !value);
     if (isTyped) {
       const input = make("input", { type: "text", value: value ?? "", "aria-label": label, "data-focus": focus, placeholder: hint ?? "" });
       // Into the document at each key; what depends on it is drawn when the field is left.
       if (context) input.addEventListener("input", () => set(input.value.trim() || undefined, { redraw: false }));
-      input.addEventListener("change", () => set(input.value.trim() || undefined));
+      input.addEventListener("change", () => (settle ?? set)(input.value.trim() || undefined));
       return input;
     }
     const select = make("select", { "aria-label": label, "data-focus": focus });
@@ -603,12 +620,34 @@ class TriggerBuilder extends HTMLElement {
     for (const one of offered) select.append(make("option", { value: one.value, selected: one.value === value }, this.nameOf(one)));
     if (value && !offered.some((one) => one.value === value)) select.append(make("option", { value, selected: true }, this.t("not_seen", { name: plainName(String(value)) })));
     select.append(make("option", { value: "\u0000" }, this.t("another")));
-    select.addEventListener("change", () => {
-      if (select.value !== "\u0000") return set(select.value || undefined, { redraw: true });
-      this.typed.set(typing, (this.typed.get(typing) ?? new Set()).add(name));
-      this.draw(focus);
+    const isOwn = () => select.value === "\u0000";
+    this.onChoice(select, () => isOwn() || set(select.value || undefined, { redraw: false }), () => {
+      if (isOwn()) this.typed.set(typing, (this.typed.get(typing) ?? new Set()).add(name));
+      if (settle && !isOwn()) settle(select.value);
+      else this.draw();
     });
     return select;
+  }
+
+  /* The pointer chooses once; the keyboard chooses with every key. What is built anew waits until it has settled. */
+  onChoice(select, now, later) {
+    let isByKey = false;
+    let timer;
+    const settle = () => { clearTimeout(timer); timer = undefined; later(); };
+    select.addEventListener("keydown", (event) => {
+      isByKey = event.key !== "Enter";
+      if (event.key !== "Enter" || !timer) return;
+      event.preventDefault(); // Or the browser would send the form.
+      settle();
+    });
+    select.addEventListener("pointerdown", () => { isByKey = false; });
+    select.addEventListener("change", () => {
+      clearTimeout(timer);
+      now();
+      if (isByKey) timer = setTimeout(settle, SETTLE);
+      else later();
+    });
+    select.addEventListener("blur", () => timer && setTimeout(settle));
   }
 
   nameOf(one) {
@@ -672,7 +711,7 @@ class TriggerBuilder extends HTMLElement {
         set(pair.map((item) => item ?? null), { redraw: false });
       } })]).filter((item) => item !== null);
     }
-    if (types.length === 1 && types[0] === "boolean" && ruled === "scalar" && (value === undefined || typeof value === "boolean")) {
+    if (types.length === 1 && types[0] === "boolean" && ruled === "scalar") {
       return this.options({ shape: { enum: [true, false], "x-labels": { true: this.t("yes"), false: this.t("no") } }, value, set: (chosen) => set(chosen, { redraw: false }) });
     }
     const isDate = ruled === "date" && (value === undefined || /^\d{4}-\d\d-\d\d$/.test(String(value)));

@@ -1,0 +1,173 @@
+"""A marketer's whole way: cart recovery, built by keyboard only, tried out, explained, published, and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+
+from tests.browser.editor import Editor, shop
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def editor(browser: Any, live_server: Any) -> Iterator[Editor]:
+    shop()
+    one = Editor(browser, live_server.url)
+    yield one
+    one.close()
+    assert one.complaints == []
+
+
+@pytest.fixture
+def smtp(settings: Any) -> Iterator[Any]:
+    """A mail server of this test's own."""
+    from tests.integration.deliver.mailserver import mail_server
+
+    with mail_server() as (ledger, port):
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+        yield ledger
+
+
+def tab_to(editor: Editor, focus: str, *, limit: int = 120) -> None:
+    """Press Tab until the focus is there, as somebody without a mouse does."""
+    for _ in range(limit):
+        editor.press("Tab")
+        if editor.focused() == focus:
+            return
+    raise AssertionError(f"Tab never came to {focus}")
+
+
+def past() -> None:
+    """Two customers who agreed long ago and left two carts each; one of them has bought for 300."""
+    from tests import factories
+
+    now = datetime.now(UTC)
+    # It is about noon where they are, whatever it is here: no quiet hours.
+    zone = f"Etc/GMT{now.hour - 12:+d}"
+    for who, bought in (("noor", 0), ("rosa", 300)):
+        events = [
+            (
+                12,
+                "identify",
+                {"traits": {"email": f"{who}@example.com", "first_name": who.title(), "time_zone": zone}},
+            ),
+            (12, "consent_changed", {"topic": "marketing", "channel": "email", "is_granted": True}),
+            *(
+                [(11, "purchase_completed", {"order_id": who, "total": bought, "currency": "EUR"})]
+                if bought
+                else []
+            ),
+            *[
+                (days, "cart_abandonment", {"total_value": 74.5, "cart_id": f"{who}-{days}"})
+                for days in (5, 2)
+            ],
+        ]
+        for days, name, data in events:
+            at = now - timedelta(days=days)
+            factories.send(factories.incoming(name, who, data=data, at=at, received_at=at))
+    factories.decide_all()
+
+
+def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Editor, smtp: Any) -> None:
+    """S-002, S-003, S-008, S-079: with a nested group; the backtest counts, one person is explained on the cards, it
+    goes live, and a real event then sends the mail."""
+    from automation.pipeline import index
+    from automation.pipeline.deliver import deliver_batch
+    from tests import factories
+
+    past()
+    editor.add()
+    page = editor.page
+    # 1. A name. The page begins there.
+    assert editor.focused() == "name"
+    page.keyboard.type("Cart recovery")
+    # 2. When.
+    tab_to(editor, "/conditions/0/event_type")
+    editor.choose("cart")
+    tab_to(editor, "/conditions/0/data_conditions/add")
+    assert editor.document() == [{"type": "event_match", "event_type": "cart_abandonment"}]
+    editor.press("Enter")
+    assert editor.focused() == "/conditions/0/data_conditions/0/field"
+    editor.choose("total")
+    tab_to(editor, "/conditions/0/data_conditions/0/operator")
+    editor.choose("is more")
+    tab_to(editor, "/conditions/0/data_conditions/0/value")
+    page.keyboard.type("50")
+    # 3. If: a group in a group.
+    tab_to(editor, "/conditions/add")
+    editor.choose("any of")
+    assert editor.focused() == "/conditions/1/type"
+    tab_to(editor, "/conditions/1/conditions/add")
+    editor.choose("none of")
+    tab_to(editor, "/conditions/1/conditions/0/conditions/add")
+    editor.choose("customer")
+    inner = "/conditions/1/conditions/0/conditions/0"
+    assert editor.focused() == f"{inner}/attribute"
+    editor.choose("lifetime")
+    tab_to(editor, f"{inner}/operator")
+    editor.choose("is more")
+    tab_to(editor, f"{inner}/value")
+    page.keyboard.type("200")
+    assert editor.document()[1] == {
+        "type": "any",
+        "conditions": [
+            {
+                "type": "not",
+                "conditions": [
+                    {
+                        "type": "customer_attribute",
+                        "operator": "greater_than",
+                        "attribute": "lifetime_value",
+                        "value": 200,
+                    }
+                ],
+            }
+        ],
+    }
+    # 4. Then.
+    tab_to(editor, "/actions/add")
+    editor.choose("send an")
+    assert editor.focused() == "/actions/0/template_id"
+    editor.choose("cart")
+    # 5. The backtest counts what is stored: two of four carts belong to somebody who has not spent so much yet.
+    page.wait_for_selector(".preview-tiles div:has-text('would fire') strong:text-is('2')")
+    assert page.inner_text('[data-card="/conditions/0"] .builder-count') == "4 of 4 pass"
+    assert page.inner_text('[data-card="/conditions/1"] > .builder-head > .builder-count') == "2 of 4 pass"
+    # 6. Why not Rosa? What is true inside "none of these" speaks against her.
+    page.locator(".preview-people button", has_text="Rosa").first.focus()
+    editor.press("Enter")
+    page.wait_for_selector(".builder-verdict >> text=stopped here")
+    assert page.locator('[data-card="/conditions/0"]').get_attribute("data-verdict") == "good"
+    assert page.inner_text('[data-card="/conditions/1"] > .builder-verdict') == "✗ stopped here"
+    card = page.locator(f'[data-card="{inner}"]')
+    assert card.locator("> .builder-verdict").inner_text() == "✓ true: lifetime value was 300"
+    assert card.get_attribute("data-verdict") == "bad"
+    assert page.locator(".preview-guards li").count() > 5
+    assert editor.page.evaluate("document.activeElement.textContent").startswith("Rosa")
+    # 7. Everybody gets it in this test, and it goes live after a look at what that means.
+    tab_to(editor, "holdout_percent")
+    page.keyboard.type("0")
+    tab_to(editor, "_golive")
+    editor.press("Enter")
+    page.wait_for_selector("text=What that means")
+    tab_to(editor, "_publish")
+    editor.press("Enter")
+    page.wait_for_selector(".messagelist .success")
+    made = apps.get_model("automation.Trigger").objects.get(key="cart-recovery")
+    assert made.mode == "live"
+    # 8. A real event.
+    index.forget()
+    factories.send(factories.incoming("cart_abandonment", "noor", data={"total_value": 80}))
+    factories.decide_all()
+    for lane in ("critical", "high", "medium", "low"):
+        deliver_batch(lane, worker="test", limit=10)
+    assert smtp.recipients == [["noor@example.com"]]
+    assert smtp.messages[0]["Subject"] == "Your cart"
