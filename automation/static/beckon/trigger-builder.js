@@ -624,7 +624,7 @@ class TriggerBuilder extends HTMLElement {
     this.onChoice(select, () => isOwn() || set(select.value || undefined, { redraw: false }), () => {
       if (isOwn()) this.typed.set(typing, (this.typed.get(typing) ?? new Set()).add(name));
       if (settle && !isOwn()) settle(select.value);
-      else this.draw();
+      else this.draw(isOwn() ? focus : undefined);
     });
     return select;
   }
