@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from automation import reasons
 from automation.admin import answers, links
 from automation.admin.trace import tone
 from automation.models import Delivery
@@ -42,14 +43,14 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_display = (
         "created",
         "shown_status",
-        "reason",
-        "action_type",
         "channel",
+        "masked_address",
+        "said",
         "trigger",
         "customer",
-        "masked_address",
+        "shown_reason",
+        "action_type",
         "tries",
-        "said",
         "finished",
     )
     list_display_links = ("created", "shown_status")
@@ -184,6 +185,10 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     @admin.display(description="event")
     def event(self, row: Delivery) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+
+    @admin.display(description="reason")
+    def shown_reason(self, row: Delivery) -> SafeString:
+        return format_html('<span title="{}">{}</span>', row.reason, reasons.label(row.reason) or "–")
 
     @admin.display(description="what the provider said")
     def said(self, row: Delivery) -> str:

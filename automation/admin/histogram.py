@@ -32,6 +32,11 @@ class Bar:
     query: str  # What a click filters by.
     is_chosen: bool
 
+    @property
+    def said_count(self) -> str:
+        """With separators."""
+        return f"{self.count:,}"
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -42,6 +47,11 @@ class Histogram:
     span: str  # The range in words.
     wider: str  # The address with a wider range; empty when there is none.
     everything: str  # The address without any choice.
+
+    @property
+    def said_total(self) -> str:
+        """With separators."""
+        return f"{self.total:,}"
 
 
 def histogram(span: str, trigger_id: str, query: QueryDict) -> Histogram:

@@ -25,7 +25,7 @@ def page(client: Client, execution: Execution) -> str:
 
 
 def test_every_reason_is_said_and_judged() -> None:
-    """H-023: the closed list is complete: a label, a sentence, and normal or look into this."""
+    """The closed list is complete: a label, a sentence, and normal or look into this."""
     assert set(reasons.WORDS) == set(Reason)
     for code, said in reasons.WORDS.items():
         assert str(said.label), code

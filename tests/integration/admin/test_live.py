@@ -24,7 +24,7 @@ from tests.integration.admin.conftest import SignIn
 decides = pytest.mark.django_db(transaction=True)  # A batch takes locks in transactions of its own.
 PAGE = "/admin/automation/event/live/"
 POLL = f"{PAGE}poll/"
-CART = {
+CART: dict[str, Any] = {
     "type": "event_match",
     "event_type": "cart_abandonment",
     "data_conditions": [{"field": "total_value", "operator": "greater_than", "value": 50}],
@@ -48,8 +48,8 @@ def chips(client: Client, **query: str) -> dict[str, list[str]]:
 
 @decides
 def test_every_trigger_that_listened_has_its_chip(root: Client) -> None:
-    """H-047, S-085: fired, held back with its reason, shadow, and a miss with what its condition saw, underived
-    from anything stored; one that listens to another event has none.
+    """H-023, H-047: fired, held back with its reason, shadow, could not be checked, and a miss with what its condition
+    saw, of which nothing is stored; one that listens to another event has none.
     """
     make_trigger("fires", on="page_view")
     make_trigger("tries", on="page_view", mode=Mode.SHADOW)
@@ -67,10 +67,17 @@ def test_every_trigger_that_listened_has_its_chip(root: Client) -> None:
             },
         ],
     )
-    send(*known("alice", consent=False), incoming("page_view"))
+    broken = {
+        **CART,
+        "event_type": "rated",
+        "data_conditions": [{**CART["data_conditions"][0], "field": "stars"}],
+    }
+    make_trigger("breaks", conditions=[broken])
+    send(*known("alice", consent=False), incoming("page_view"), incoming("rated", data={"stars": "many"}))
     send(incoming("cart_abandonment", data={"total_value": 12}), incoming("search"))
     decide_all()
     found = chips(root)
+    assert found["rated"] == ["breaks held back (could not be checked)"]
     assert set(found["page view"]) == {
         "fires fires",
         "tries would have fired (shadow)",
@@ -286,6 +293,26 @@ def test_a_replay_judges_again_and_changes_nothing(root: Client) -> None:
     assert f"/trigger/{other.pk}/change/" not in text
     assert f"/trigger/{other.pk}/change/" in root.get(url, {"trigger": other.pk}).content.decode()
     assert before == (Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count())
+
+
+@decides
+def test_a_long_trace_stays_small_and_each_leaf_says_what_it_saw(root: Client) -> None:
+    """S-085: the stored trace of the real engine has at most 4 KB, and the page shows what each of its leaves saw."""
+    leaves = [{"field": f"f{n}", "operator": "contains", "value": "a" * 40} for n in range(30)]
+    halves = [
+        {"type": "event_match", "event_type": "page_view", "data_conditions": half}
+        for half in (leaves[:15], leaves[15:])
+    ]
+    make_trigger("long", conditions=halves)
+    send(incoming("page_view", data={f"f{n}": "a" * (40 + n) for n in range(30)}))
+    decide_all()
+    execution = Execution.objects.get()
+    trace = execution.trace["conditions"]
+    assert len(json.dumps(trace, separators=(",", ":"))) <= 4096
+    text = root.get(reverse("admin:automation_execution_change", args=[execution.pk])).content.decode()
+    shown = [line for pointer, line in trace.items() if pointer.startswith("/") and "seen" in line]
+    assert len(shown) >= 30
+    assert text.count('class="trace-seen"') == len(shown)
 
 
 @decides
