@@ -14,7 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from automation import backtest, traces
+from automation import backtest
 from automation.admin import trace
 from automation.engine.types import Mode
 from automation.engine.validate import validate_definition
@@ -62,7 +62,7 @@ def page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profile) -> 
     if trigger is not None and found is not None:
         drawn = trace.of_explanation(found)
         if not found.is_stored and found.conditions:
-            drawn = replace(drawn, guards=_against(trigger, found.event_id, timezone.now()))
+            drawn = replace(drawn, guards=_rails(trigger, found.event_id, timezone.now()), is_unjudged=False)
     if drawn is not None and not may_see(request.user):
         drawn = drawn.masked()
     shown = {
@@ -94,8 +94,8 @@ def urls(admin: ModelAdmin[Profile]) -> list[URLPattern]:
     return [path("<int:pk>/why/", admin.admin_site.admin_view(view), name="profiles_profile_why")]
 
 
-def _against(trigger: Trigger, event_id: int, now: datetime) -> list[traces.Guard]:
-    """What would have stood against it at that moment: the judge asked again, read-only."""
+def _rails(trigger: Trigger, event_id: int, now: datetime) -> list[trace.Rail]:
+    """Every guard rail at that moment, also where the conditions were not met: the judge asked again, read-only."""
     version = trigger.current_version
     definition, _problems = validate_definition(version.definition if version else trigger.document())
     if definition is None:
@@ -104,7 +104,7 @@ def _against(trigger: Trigger, event_id: int, now: datetime) -> list[traces.Guar
         found = backtest.explain(definition, event_id, now=now, trigger_id=trigger.pk)
     except backtest.NoSuchEventError:
         return []
-    return [traces.Guard(one.code, one.text, one.until, "") for one in found.guards if not one.ok]
+    return [trace.Rail(one.code, one.ok, one.text, one.until) for one in found.guards]
 
 
 def _events(profile: Profile, names: frozenset[str]) -> list[Event]:
