@@ -74,7 +74,8 @@ def _problems(document: Any) -> dict[str, Problem]:
         known = ", ".join(ACTIONS)
         if kind is None:
             return {"/type": Problem("It does not say what kind of action this is.", f"Known: {known}.")}
-        return {"/type": Problem(f"“{str(kind)[:50]}” is not an action.", f"Known: {known}.")}
+        named = f"“{kind[:50]}”" if isinstance(kind, str) and not set("{}") & set(kind) else "This"
+        return {"/type": Problem(f"{named} is not an action.", f"Known: {known}.")}
     try:
         plugin.model_validate(document)
     except ValidationError as error:

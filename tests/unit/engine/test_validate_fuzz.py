@@ -1,4 +1,4 @@
-"""Mutated documents: never an exception; what is accepted compiles, evaluates and describes itself."""
+"""Mutated documents: never an exception; what is accepted can be evaluated, said and stored."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import random
 import re
 from typing import Any
 
+import pytest
+
+from automation import wording
+from automation.actions.registry import ACTIONS, validate_actions
 from automation.engine.conditions import CONDITIONS
 from automation.engine.rules import compile_trigger, describe_conditions
 from automation.engine.types import Mode, Verdict
@@ -15,11 +19,24 @@ from automation.engine.validate import validate_conditions, validate_definition
 from tests.unit.engine.documents import LEAVES, example_facts, group, happens, trigger
 
 JARGON = re.compile(r"[{}]|Input should|pydantic|\b(NoneType|dict|str|int|float)\b")
-SEED, ROUNDS = 20250602, 3200
+SEEDS = range(20250602, 20250607)
+DOCUMENTS, DEFINITIONS = 3000, 1000  # For each seed: 20,000 in all.
+
+
+def _nested(levels: int) -> Any:
+    """Groups in groups, further than anything recursive would like."""
+    node: Any = {"type": "event_match", "event_type": "x"}
+    for _ in range(levels):
+        node = group("all", node)
+    return node
+
+
 ODD: list[Any] = [
     None, True, False, 0, -1, 1.5, 1e15, 1e16, 1e308, 10**400, float("nan"), float("inf"), "", "x", "a\x00",
     "\ud800", "a.b[].c", "..", "2025-02-30", "25:00", [], [[]], [None], {}, {"type": "any"}, {"": {}}, {1: 2},
     {"/~": 1}, b"x", (1,), {1}, object(), "x" * 30_000, ["x"] * 2000,
+    _nested(6), _nested(60), "\x7f", "\ud83d", {"\ud800": 1}, {"a\x00": 1}, {"type": []}, {"type": {}}, {"type": None},
+    {"type": ["all"]}, -1e15, 1e-320, -0.0, 2**63, "١", "02-30", "12-31", "within", "rose_to", [float("-inf")],
     "equals", "in_list", "changed", "all", "not", "sequence", "event_match", "none", "sum", "after",
 ]  # fmt: skip
 
@@ -89,8 +106,16 @@ def check_problems(document: Any, problems: Any) -> None:
         assert not JARGON.search(text), text
 
 
+def check_stored(document: Any) -> str:
+    """Its JSON, which PostgreSQL takes: no NaN, no NUL, nothing that is not UTF-8; as large as it was."""
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    assert "\\u0000" not in text
+    text.encode()
+    return text
+
+
 def check_accepted(document: Any, nodes: Any, all_facts: list[Any]) -> None:
-    text = json.dumps(document, allow_nan=False)
+    text = check_stored(document)
     assert validate_conditions(json.loads(text))[0] == nodes
     assert describe_conditions(nodes)["when"]
     definition, problems = validate_definition(trigger(*document, type="lifecycle"))
@@ -103,12 +128,13 @@ def check_accepted(document: Any, nodes: Any, all_facts: list[Any]) -> None:
         assert "could not be checked" not in compiled.full(facts).reason
 
 
-def test_mutated_documents_are_judged_without_an_exception() -> None:
-    """S-117, H-032, H-033, H-034, H-041, H-043, H-047: 3,200 mutations, fixed seed."""
-    chance = random.Random(SEED)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mutated_documents_are_judged_without_an_exception(seed: int) -> None:
+    """S-117, H-032, H-033, H-034, H-041, H-043, H-047: 15,000 mutations of conditions, fixed seeds."""
+    chance = random.Random(seed)
     all_facts = example_facts()
     accepted = refused = 0
-    for _ in range(ROUNDS):
+    for _ in range(DOCUMENTS):
         nodes = [copy.deepcopy(chance.choice(LEAVES)) for _ in range(chance.randint(1, 3))]
         document: Any = [happens("page_view"), group("any", *nodes)] if chance.random() < 0.7 else nodes
         for _ in range(chance.choice([1, 1, 2, 3])):
@@ -127,30 +153,53 @@ def test_mutated_documents_are_judged_without_an_exception() -> None:
             accepted += 1
             listed = document["conditions"] if isinstance(document, dict) else document
             check_accepted(listed, valid, chance.sample(all_facts, 2))
-    assert accepted > 500
-    assert refused > 1000
+    assert accepted > DOCUMENTS * 0.15
+    assert refused > DOCUMENTS * 0.3
 
 
-def test_mutated_definitions_are_judged_without_an_exception() -> None:
-    """S-117, H-047: the other fields of a trigger."""
-    chance = random.Random(SEED)
-    whole = trigger(
-        happens("page_view"),
-        timing={"kind": "delay", "minutes": 5},
-        cancel_when=["buy", copy.deepcopy(LEAVES[0])],
-        goal={"event_name": "buy", "data_conditions": [{"field": "a", "operator": "exists"}]},
-        max_per_period={"count": 1, "hours": 5},
-        valid_from="2025-01-01",
-        cooldown_minutes=5,
-    )
-    refused = 0
-    for _ in range(1000):
-        document = mutate(chance, copy.deepcopy(whole))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mutated_definitions_are_judged_without_an_exception(seed: int) -> None:
+    """S-117, H-047: the other fields of a trigger, its actions too; 5,000 mutations, fixed seeds."""
+    chance = random.Random(seed)
+    examples = [example.document for plugin in ACTIONS.values() for example in plugin.examples]
+    refused = accepted = 0
+    for _ in range(DEFINITIONS):
+        whole = trigger(
+            happens("page_view"),
+            timing={"kind": "delay", "minutes": 5},
+            cancel_when=["buy", copy.deepcopy(LEAVES[0])],
+            goal={"event_name": "buy", "data_conditions": [{"field": "a", "operator": "exists"}]},
+            max_per_period={"count": 1, "hours": 5},
+            valid_from="2025-01-01",
+            cooldown_minutes=5,
+            actions=copy.deepcopy(chance.sample(examples, 2)),
+        )
+        document = mutate(chance, whole)
         definition, problems = validate_definition(document)
         assert (definition is None) is bool(problems)
-        refused += definition is None
         check_problems(document, problems)
-    assert refused > 300
+        listed = document.get("actions") if isinstance(document, dict) else None
+        wrong = validate_actions(listed) if isinstance(listed, list) else {"": None}
+        if isinstance(listed, list):
+            check_problems(document, wrong)
+        if definition is None or wrong:
+            refused += 1
+            continue
+        accepted += 1
+        check_stored(document)
+        assert wording.of_definition(definition).endswith(".")
+    assert accepted > DEFINITIONS * 0.1
+    assert refused > DEFINITIONS * 0.3
+
+
+@pytest.mark.parametrize("levels", [6, 24, 300, 20_000])
+def test_groups_in_groups_in_groups_are_refused_without_an_exception(levels: int) -> None:
+    """H-034: however deep; the pointer names a place, not hundreds."""
+    document = {"conditions": [_nested(levels)]}
+    nodes, problems = validate_conditions(document)
+    assert nodes is None
+    check_problems(document, problems)
+    assert all(len(pointer) < 400 for pointer in problems)
 
 
 def test_the_corpus_has_every_condition() -> None:
