@@ -34,7 +34,7 @@ _MODES = {
     Mode.DRAFT: "Ignored by the engine.",
     Mode.SHADOW: "Judged and recorded on real events; nothing is sent.",
     Mode.LIVE: "Acts.",
-    Mode.PAUSED: "Nothing new starts; what waits is called off when its moment comes.",
+    Mode.PAUSED: "Nothing new starts; what comes due meanwhile is held back, unless it was called off when pausing.",
     Mode.ARCHIVED: "Hidden and read-only; its history stays.",
 }
 

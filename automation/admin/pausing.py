@@ -101,7 +101,8 @@ class Pausing(TriggerPages):
             elif "_keep" in request.POST:
                 self.say(request, _("What waits is kept."), messages.SUCCESS)
             return HttpResponseRedirect(reverse("admin:automation_trigger_changelist"))
-        rows = [_row(trigger) for trigger in triggers]
+        every = [_row(trigger) for trigger in triggers]
+        rows = [row for row in every if row.decisions or row.deliveries] or every
         total = sum(row.decisions + row.deliveries for row in rows if row.is_stopped)
         return self.page(
             request,

@@ -104,16 +104,14 @@ class TriggerList(TriggerPages):
 
     change_list_template: Any = "admin/beckon/trigger_list.html"
     list_display: Any = (
-        "name",
-        "sentence",
+        "named",
         "shown_mode",
-        "shown_type",
         "shown_priority",
         "fired",
         "held",
-        "last_fired",
         "shown_problems",
     )
+    list_display_links: Any = None  # `named` is its own link, beside a sentence that is none.
     list_per_page = 50
     search_fields: Any = ("name", "key")
     ordering: Any = ("name",)
@@ -132,17 +130,25 @@ class TriggerList(TriggerPages):
 
     # --- Columns
 
+    @admin.display(description=gettext_lazy("trigger"), ordering="name")
+    def named(self, trigger: Trigger) -> SafeString:
+        """Its name, and what it says, cut where a list would become a book."""
+        said = self.sentence(trigger)
+        return format_html(
+            '<a href="{}">{}</a> {}<p class="list-sentence">{}</p>',
+            links.page("automation.trigger", trigger.pk),
+            trigger.name,
+            kinds.badge(trigger),
+            f"{said[:SENTENCE_SHOWN]}…" if len(said) > SENTENCE_SHOWN else said,
+        )
+
     @admin.display(description=gettext_lazy("in plain English"))
     def sentence(self, trigger: Trigger) -> str:
-        said = wording.sentence(trigger.document())
-        if not said:
-            return (
-                _("This cannot be read; see the problems on its page.")
-                if trigger.conditions
-                else _("Nothing yet.")
-            )
-        is_list = hasattr(trigger, "facts")
-        return f"{said[:SENTENCE_SHOWN]}…" if is_list and len(said) > SENTENCE_SHOWN else said
+        if said := wording.sentence(trigger.document()):
+            return said
+        if trigger.conditions:
+            return _("This cannot be read; see the problems on its page.")
+        return _("Nothing yet.")
 
     @admin.display(description=gettext_lazy("mode"), ordering="mode")
     def shown_mode(self, trigger: Trigger) -> SafeString:
@@ -155,10 +161,6 @@ class TriggerList(TriggerPages):
             asked,
         )
 
-    @admin.display(description=gettext_lazy("type"), ordering="type")
-    def shown_type(self, trigger: Trigger) -> SafeString:
-        return kinds.badge(trigger)
-
     @admin.display(description=gettext_lazy("priority"), ordering="priority")
     def shown_priority(self, trigger: Trigger) -> str:
         return str(dict(PRIORITIES)[trigger.priority])
@@ -170,16 +172,18 @@ class TriggerList(TriggerPages):
         if not total:
             return format_html("{}", "0")
         label = _("Fired per day in the last 14 days, %(total)s in all") % {"total": f"{total:,}"}
-        return format_html('{}<span class="list-spark">{}</span>', f"{total:,}", sparkline(days, label))
+        at = trigger.facts.last_at  # type: ignore[attr-defined]
+        return format_html(
+            '{}<span class="list-spark">{}</span><span class="quiet" title="{}">{}</span>',
+            f"{total:,}",
+            sparkline(days, label),
+            _("The hour in which it fired last"),
+            date_format(timezone.localtime(at), "j M, H:00"),
+        )
 
     @admin.display(description=gettext_lazy("held back, 14 days"))
     def held(self, trigger: Trigger) -> str:
         return f"{trigger.facts.held:,}"  # type: ignore[attr-defined]
-
-    @admin.display(description=gettext_lazy("last fired"))
-    def last_fired(self, trigger: Trigger) -> str:
-        at = trigger.facts.last_at  # type: ignore[attr-defined]
-        return date_format(timezone.localtime(at), "j M, H:00") if at else _("not in 14 days")
 
     @admin.display(description=gettext_lazy("problem"))
     def shown_problems(self, trigger: Trigger) -> SafeString:

@@ -44,15 +44,7 @@ class TriggerAdmin(  # type: ignore[type-arg]
 
     is_about_customers = False
     form = TriggerForm
-    list_filter = (
-        ModeFilter,
-        EventFilter,
-        ProblemFilter,
-        AskedFilter,
-        "priority",
-        "message_class",
-        kinds.TypeFilter,
-    )
+    list_filter = (ModeFilter, EventFilter, ProblemFilter, AskedFilter, kinds.TypeFilter)
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_max_show_all = 0

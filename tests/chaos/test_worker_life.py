@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,8 +20,9 @@ from django.conf import settings
 from django.db import connection
 
 from automation import queues
-from automation.models import Delivery, Execution, Heartbeat, QueuedEvent
-from automation.pipeline import lookout
+from automation.engine.types import Mode
+from automation.models import Delivery, Event, Execution, Heartbeat, QueuedEvent, Trigger
+from automation.pipeline import lookout, publish
 from config.embedded import PROJECT
 from config.programs import ALL_LANES
 from tests.factories import decide_all, incoming, known, make_trigger, send
@@ -164,3 +167,37 @@ def test_a_worker_that_is_asked_to_end_in_mid_work_leaves_nothing_leased(start: 
     assert not Delivery.objects.filter(status="sending").exists()
     assert not Delivery.objects.filter(status="pending", lease_until__isnull=False).exists()
     assert QueuedEvent.objects.count() + Execution.objects.count() == 400
+
+
+def test_pausing_and_editing_reach_every_worker_within_two_seconds(start: Start) -> None:
+    """H-057, S-079: what is accepted two seconds after the change is decided by it, whichever process decides."""
+    trigger = make_trigger()
+    workers = [start("--concurrency=2"), start("--hostname=other@test")]
+
+    def feed(seconds: float) -> datetime:
+        """An event every 50 ms, all decided at the end; returns when the change before was two seconds old."""
+        since, names = datetime.now(UTC), itertools.count()
+        while datetime.now(UTC) - since < timedelta(seconds=seconds):
+            send(incoming(customer_id=f"c{next(names)}"))
+            time.sleep(0.05)
+        workers[0].until(lambda: not QueuedEvent.objects.exists(), 20)
+        return since + timedelta(seconds=2)
+
+    feed(2)
+    assert Execution.objects.exists()
+    assert Heartbeat.objects.exclude(lane=0).values("worker").distinct().count() >= 2
+    publish.set_mode(trigger.pk, Mode.PAUSED, by=None)
+    after = feed(3)
+    assert Event.objects.filter(received_at__gt=after).count() >= 10
+    assert not Execution.objects.filter(accepted_at__gt=after).exists()
+    publish.publish(trigger, by=None, mode=Mode.LIVE)
+    after = feed(3)
+    assert set(Execution.objects.filter(accepted_at__gt=after).values_list("version__number", flat=True)) == {
+        1
+    }
+    Trigger.objects.filter(pk=trigger.pk).update(value=7)
+    publish.publish(trigger, by=None)
+    after = feed(3)
+    assert set(Execution.objects.filter(accepted_at__gt=after).values_list("version__number", flat=True)) == {
+        2
+    }
