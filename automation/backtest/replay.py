@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +89,6 @@ class Replay:
         self._begun, self._max_seconds = time.monotonic(), max_seconds
         self._courses: dict[int, Course] = {}
         self._due: list[tuple[datetime, int, Step, str]] = []
-        self._numbers = itertools.count()
         self._hour: datetime | None = None
         self._fired_this_hour: dict[int, int] = {}
 
@@ -111,7 +109,7 @@ class Replay:
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Judge these events, ascending."""
-        self.steps = [Step(event, is_late) for event, is_late in entries]
+        self.steps = [Step(place, event, is_late) for place, (event, is_late) in enumerate(entries)]
         self.events = len(self.steps)
 
     def run(self) -> None:
@@ -213,8 +211,8 @@ class Replay:
             step.reason, step.until = decision.held[0].reason, decision.held[0].until
         elif decision.due_at is not None:
             step.ending, step.until = Ending.WAITING, decision.due_at
-            entry = (decision.due_at, next(self._numbers), step, decision.dedupe_key)
-            heapq.heappush(self._due, entry)
+            # Of those due at one moment the earlier decision comes first, as its execution has the lower id.
+            heapq.heappush(self._due, (decision.due_at, step.place, step, decision.dedupe_key))
         else:
             step.ending, step.at, step.until = Ending.FIRED, now, None
 

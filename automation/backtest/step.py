@@ -24,6 +24,7 @@ class Ending(StrEnum):
 class Step:
     """One event that the trigger listens to."""
 
+    place: int  # In the order of events.
     event: Event
     is_late: bool
     passed: int = 0  # Conditions passed in order.

@@ -6,9 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NoReturn
 
-from automation.engine.definition import TriggerDefinition
-from automation.engine.rules import walk
-from automation.engine.samples import facts
 from automation.engine.types import Event, Facts
 
 
@@ -78,37 +75,3 @@ def event_alone(event: Event) -> Facts:
         segments=NO_PROFILE,
         sends=UNREAD,
     )
-
-
-class _Recorder(dict[str, Any]):
-    """A profile without attributes that remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: set[str] = set()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.asked.add(key)
-        return default
-
-    def __getitem__(self, key: str) -> Any:
-        self.asked.add(key)
-        raise KeyError(key)
-
-
-def attributes_read(definition: TriggerDefinition) -> frozenset[str]:
-    """The attributes that the conditions ask for, as far as asking each of them once shows.
-
-    One that is missed costs time only: its reader is told that it is not loaded.
-    """
-    recorder = _Recorder()
-    event = facts("unread")
-    asked = Facts(event.event, recorder, recorder, event.now, event.zone)
-    for node in walk(definition.conditions):
-        for probe in node.probes(""):
-            for ask in (probe.check, probe.look):
-                try:
-                    ask(asked)
-                except Exception:  # noqa: BLE001, S112 - only what it asked for is of interest.
-                    continue
-    return frozenset(recorder.asked)

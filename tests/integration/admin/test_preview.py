@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.apps import apps
@@ -87,7 +88,7 @@ def test_it_says_what_would_have_happened(shop: None, root: Client) -> None:
 
 
 def test_groups_count_their_conditions_too(shop: None, root: Client) -> None:
-    """S-003: inside a group each condition is plainly true or false for whoever reaches the group."""
+    """Inside a group each condition is plainly true or false for whoever reaches the group."""
     answer = ask(root, conditions=[CART, ANY]).json()
     assert answer["nodes"] == {
         "/conditions/0": [5, 3],
@@ -98,7 +99,7 @@ def test_groups_count_their_conditions_too(shop: None, root: Client) -> None:
 
 
 def test_one_person_is_explained_on_the_cards(shop: None, root: Client) -> None:
-    """S-097, H-047: every condition with what it saw, also beyond the one that stopped it, and the guard rails."""
+    """H-047: every condition with what it saw, also beyond the one that stopped it, and the guard rails."""
     bob = Event.objects.get(name="cart_abandonment", profile__customer_id="bob")
     answer = ask(root, conditions=[CART, LOYAL, CART], explain=bob.pk).json()
     trace = answer["trace"]
@@ -121,6 +122,25 @@ def test_one_person_is_explained_on_the_cards(shop: None, root: Client) -> None:
     assert capped.pk != newest.pk
 
 
+def test_a_trace_shows_the_customers_own_clock(root: Client) -> None:
+    """H-035: in Tokyo it is another hour than here, and the card says which one was looked at."""
+    send(*known(time_zone="Asia/Tokyo"))
+    send(incoming("cart_abandonment", data={"total_value": 80}))
+    decide_all()
+    event = Event.objects.get(name="cart_abandonment")
+    there = event.occurred_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    hour = {
+        "type": "time_based",
+        "time_condition_type": "time_of_day",
+        "start": f"{there:%H}:00",
+        "end": f"{there:%H}:59",
+    }
+    answer = ask(root, conditions=[CART, hour], explain=event.pk).json()
+    assert answer["trace"]["/conditions/1"]["seen"] == f"{there:%H:%M}"
+    is_met = there.minute < 59  # The end is not inside.
+    assert answer["nodes"]["/conditions/1"] == [1, int(is_met)]
+
+
 @pytest.mark.parametrize(
     ("body", "pointers", "is_judged"),
     [
@@ -135,14 +155,14 @@ def test_one_person_is_explained_on_the_cards(shop: None, root: Client) -> None:
 def test_what_is_open_is_said_and_actions_do_not_stop_it(
     shop: None, root: Client, body: dict[str, Any], pointers: list[str], is_judged: bool
 ) -> None:
-    """S-002: the validator's own pointers; without conditions there is nothing to judge."""
+    """S-002, S-003: the validator's own pointers; without conditions there is nothing to judge."""
     answer = ask(root, **body).json()
     assert list(answer["errors"]) == pointers
     assert (answer["backtest"] is not None) is is_judged
 
 
 def test_soft_findings_are_warnings(shop: None, root: Client) -> None:
-    """S-002: an event that never came, and a trait that hardly anybody has."""
+    """An event that never came, and a trait that hardly anybody has."""
     conditions = [
         {"type": "event_match", "event_type": "cart_abandonmnet"},
         {**LOYAL, "attribute": "shoe_size"},
@@ -153,7 +173,7 @@ def test_soft_findings_are_warnings(shop: None, root: Client) -> None:
 
 
 def test_names_stay_masked_for_who_may_not_see_them(shop: None, sign_in: Callable[..., Client]) -> None:
-    """R-047: an analyst sees initials and no value of a person."""
+    """R-049: an analyst sees initials and no value of a person."""
     answer = ask(sign_in("Analyst")).json()
     assert {sample["customer"] for sample in answer["samples"]} == {"A…", "B…"}
     event = Event.objects.get(name="cart_abandonment", profile__customer_id="bob")
@@ -169,7 +189,7 @@ def test_names_stay_masked_for_who_may_not_see_them(shop: None, sign_in: Callabl
 
 
 def test_who_may_and_how(shop: None, root: Client) -> None:
-    """R-046: session and CSRF token, the permission to view triggers, a readable body, and not too often."""
+    """Session and CSRF token, the permission to view triggers, a readable body, and not too often."""
     assert root.get(URL).status_code == 405
     for body in (b"{", b"[]", b'{"conditions": {}}', b"\xff", b'{"guards": []}'):
         assert root.post(URL, body, content_type="application/json").status_code == 400, body
@@ -188,7 +208,7 @@ def test_who_may_and_how(shop: None, root: Client) -> None:
 
 
 def test_postgresql_refuses_every_write_meanwhile(shop: None) -> None:
-    """S-002: read-only is the database's word, not our good intention; afterwards all is as before."""
+    """Read-only is the database's word, not our good intention; afterwards all is as before."""
     with pytest.raises(InternalError, match="read-only transaction"), reading():
         Trigger.objects.create(key="x", name="x")
     trigger = make_trigger("writes-again", conditions=[CART])
@@ -196,7 +216,7 @@ def test_postgresql_refuses_every_write_meanwhile(shop: None) -> None:
 
 
 def test_the_stored_trigger_is_the_base(shop: None, root: Client) -> None:
-    """S-002: what the page does not send is as stored; what it did in the time is found anew, not counted twice."""
+    """What the page does not send is as stored; what it did in the time is found anew, not counted twice."""
     stored = make_trigger("cart", conditions=[CART], actions=[EMAIL], max_per_customer=1)
     send(incoming("cart_abandonment", "bob", data={"total_value": 60}))
     decide_all()
@@ -208,7 +228,7 @@ def test_the_stored_trigger_is_the_base(shop: None, root: Client) -> None:
 
 
 def test_two_versions_differ_for_some() -> None:
-    """S-079: who gets it only by the new version, and who only by the old one."""
+    """Who gets it only by the new version, and who only by the old one."""
     make_template()
     send(*known(), *known("bob"))
     for customer, value in (("alice", 40), ("bob", 90)):

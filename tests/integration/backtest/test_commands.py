@@ -48,7 +48,7 @@ def document(trigger: Trigger, path: Path, **more: Any) -> str:
 
 
 def test_backtest_prints_the_numbers_of_the_preview(trigger: Trigger) -> None:
-    """S-002: sentence, fired, held back in words, the funnel; and the same for machines."""
+    """Sentence, fired, held back in words, the funnel; and the same for machines."""
     definition, _ = validate_definition(trigger.document())
     assert definition is not None
     said = run("backtest", "cart", "--days", "3")
@@ -63,7 +63,7 @@ def test_backtest_prints_the_numbers_of_the_preview(trigger: Trigger) -> None:
 
 
 def test_backtest_takes_a_file(trigger: Trigger, tmp_path: Path) -> None:
-    """S-002: a document that is not stored; what does not validate is named by its pointer."""
+    """A document that is not stored; what does not validate is named by its pointer."""
     small = CART | {"data_conditions": [{**ROW, "operator": "less_than"}]}
     path = document(trigger, tmp_path / "small.json", conditions=[small])
     assert json.loads(run("backtest", path, "--json"))["backtest"]["fired"] == 1
@@ -89,7 +89,7 @@ def test_backtest_takes_a_file(trigger: Trigger, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_and_failure_have_their_exit_codes(args: tuple[str, ...], code: int, said: str) -> None:
-    """S-085: 2 for wrong use, 1 for what failed."""
+    """2 for wrong use, 1 for what failed."""
     make_trigger("cart")
     with pytest.raises(CommandError, match=said) as failed:
         run(*args)
@@ -97,7 +97,7 @@ def test_wrong_use_and_failure_have_their_exit_codes(args: tuple[str, ...], code
 
 
 def test_replay_judges_again_and_does_nothing(trigger: Trigger) -> None:
-    """S-002: what the triggers of today make of stored events, beside what really came of them."""
+    """What the triggers of today make of stored events, beside what really came of them."""
     counts = Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count()
     since, until = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC)
     args = ("replay_events", "--from", since.isoformat(), "--to", until.isoformat(), "--shadow")

@@ -76,7 +76,7 @@ def definition() -> TriggerDefinition:
 
 
 def test_a_preview_of_fifty_thousand_events_takes_two_seconds() -> None:
-    """S-002, S-003: five conditions over 50,000 stored events of the type, all of them judged."""
+    """Five conditions over 50,000 stored events of the type, all of them judged."""
     now = datetime.now(UTC)
     values = {
         "customers": CUSTOMERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from automation.engine.conditions import model_of
 from automation.engine.validate import validate_conditions
 from automation.models import Execution, Trigger
 from automation.pipeline import claim, decide, due, process
@@ -50,13 +52,22 @@ TIMINGS: list[dict[str, Any]] = [
 Answer = tuple[str, str]  # Ending and reason.
 
 
-def conditions(chance: random.Random) -> list[dict[str, Any]]:
-    """A valid list over all condition types; mostly one that some of the events meet."""
+def _by_type() -> list[list[dict[str, Any]]]:
+    """The documents to choose from, one list for each type of condition that is no group."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for document in [*MORE, *leaves()]:
+        model = model_of(document)
+        found[model.key() if model else ""].append(document)
+    return list(found.values())
+
+
+def conditions(chance: random.Random, number: int) -> list[dict[str, Any]]:
+    """The list of the trigger with this number; together they go round all types of conditions."""
+    types = _by_type()
     while True:
-        pool = [*MORE, *MORE, *leaves()]
-        picked = [chance.choice(pool) for _ in range(chance.randint(1, 3))]
+        picked = [chance.choice(types[(2 * number + one) % len(types)]) for one in range(2)]
         if chance.random() < 0.4:
-            picked = [group(chance.choice(("any", "any", "all", "not")), *picked[:2]), *picked[2:]]
+            picked = [group(chance.choice(("any", "any", "all", "not")), *picked)]
         nodes = [happens(chance.choice(NAMES)), *picked]
         if validate_conditions(nodes)[0] is not None:
             return nodes
@@ -71,7 +82,7 @@ def triggers(chance: random.Random, count: int) -> list[Trigger]:
             more = {"conditions": [happens("cart_abandonment")], "actions": [EMAIL]}
         elif number == 1:
             more = {"actions": [EMAIL], "message_class": "transactional"}
-        more.setdefault("conditions", conditions(chance))
+        more.setdefault("conditions", conditions(chance, number))
         made.append(
             make_trigger(
                 f"random-{number}",

@@ -33,7 +33,7 @@ def events(seed: int) -> list[Event]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_few_events_say_the_same(seed: int) -> None:
-    """S-002: so a preview may read a few events instead of all."""
+    """So a preview may read a few events instead of all."""
     stream = events(seed)
     for attribute in (*SOURCES, "plan"):
         names = sources_of([attribute])
@@ -48,7 +48,7 @@ def test_few_events_say_the_same(seed: int) -> None:
 
 
 def test_what_is_not_listed_follows_from_everything() -> None:
-    """S-002: a new attribute is slow before it is wrong."""
+    """A new attribute is slow before it is wrong."""
     assert SOURCES.keys() <= ATTRIBUTES.keys()
     assert sources_of(["orders_count", "engagement_score"]) is None
     assert sources_of(["orders_count", "a_trait"]) == SOURCES["orders_count"] | SOURCES["traits"]
