@@ -27,6 +27,7 @@ from profiles.behavior.view import ATTRIBUTES
 from profiles.models import Segment
 
 MAX_KNOWN: Final = 200  # Values offered of one kind; anything else is typed.
+EVENT_LENGTH: Final = 100  # Of a name in an address, as the column has it.
 RECIPES_SHOWN: Final = 6
 _SAMPLED: Final = 500  # Newest profiles whose traits are offered.
 _NOT_SINGLE: Final = frozenset({"traits", "preferences", "event_counts", "behavioral_patterns"})
@@ -117,13 +118,15 @@ class Editing:
         )
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """`?recipe=<key>` fills the form that adds a trigger."""
+        """`?recipe=<key>` fills the form that adds a trigger; `?event=<name>` begins it with that event."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)  # type: ignore[misc]
         key = initial.pop("recipe", "")
         if key in recipes.KEYS:
             document = dict(recipes.recipe(key).trigger)
             document["priority"] = int(Priority[document["priority"].upper()])
             initial |= document
+        elif event := initial.pop("event", "")[:EVENT_LENGTH]:
+            initial["conditions"] = [{"type": "event_match", "event_type": event}]
         return initial
 
     def render_change_form(

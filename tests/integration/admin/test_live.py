@@ -329,3 +329,13 @@ def test_what_senders_write_is_inert(root: Client) -> None:
     answer = root.get(POLL)
     assert answer["Content-Type"] == "application/json"
     assert bad in json.dumps(answer.json())
+
+
+def test_a_trigger_is_made_from_an_event(root: Client) -> None:
+    """The link of a row opens the form that adds a trigger with the event's name in its WHEN."""
+    send(incoming("wish_listed"))
+    (row,) = poll(root)["rows"]
+    url = dict(row["links"])["Make a trigger from this"]
+    form = root.get(url).context["adminform"].form
+    assert form.initial["conditions"] == [{"type": "event_match", "event_type": "wish_listed"}]
+    assert "wish_listed" in root.get(url).content.decode()
