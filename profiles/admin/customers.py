@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
 from profiles.admin.parts import Cell, Part, WithParts, pretty
-from profiles.admin.preferences import PreferencesForm
+from profiles.admin.preferences import FIELDS, PreferencesForm, in_words
 from profiles.behavior import SEGMENTS, engagement_score
 from profiles.masking import masked, may_see
 from profiles.models import Consent, Identity, Membership, Profile
@@ -103,6 +103,9 @@ class ProfileAdmin(WithParts, KeysetAdmin):
         return queryset.filter(wanted), False
 
     def get_fieldsets(self, request: HttpRequest, obj: Profile | None = None) -> Any:
+        wishes = FIELDS if self.has_change_permission(request, obj) else ("asked_for",)
+        # As the reducers keep them: numbers that only somebody who knows the code can read.
+        patterns = ("shown_patterns",) if request.user.is_superuser else ()
         contact = ("email", "phone") if may_see(request.user) else ("shown_email", "shown_phone")
         return (
             (
@@ -117,19 +120,19 @@ class ProfileAdmin(WithParts, KeysetAdmin):
                     )
                 },
             ),
-            ("What they asked for", {"fields": (("time_zone", "time_zone_source", "locale"), "preferences")}),
+            ("What they asked for", {"fields": (("time_zone", "time_zone_source", "locale"), *wishes)}),
             (
                 "Details",
                 {
                     "classes": ("collapse",),
-                    "fields": ("shown_patterns", "merged_into", "erased_at", "created_at"),
+                    "fields": (*patterns, "merged_into", "erased_at", "created_at"),
                 },
             ),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> list[str]:
         names = [field.name for field in Profile._meta.fields if field.name not in self.editable]
-        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_patterns"]
+        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_patterns", "asked_for"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # Customers come from events.
@@ -139,10 +142,13 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     def save_model(self, request: HttpRequest, obj: Profile, form: Any, change: bool) -> None:
         """Write only what a person may change: the pipeline writes the same row."""
-        fields = [name for name in form.changed_data if name in self.editable]
-        if "time_zone" in fields:
+        fields = []
+        if "time_zone" in form.changed_data:
             obj.time_zone_source = "explicit" if obj.time_zone else ""
-            fields.append("time_zone_source")
+            fields += ["time_zone", "time_zone_source"]
+        if (wishes := form.preferences()) != obj.preferences:
+            obj.preferences = wishes
+            fields.append("preferences")
         if fields:
             obj.save(update_fields=fields)
 
@@ -185,6 +191,10 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     @admin.display(description="engagement")
     def engagement(self, profile: Profile) -> str:
         return f"{engagement_score(vars(profile), timezone.now()):.2f} of 1"
+
+    @admin.display(description="wishes")
+    def asked_for(self, profile: Profile) -> str:
+        return in_words(profile.preferences)
 
     @admin.display(description="e-mail")
     def shown_email(self, profile: Profile) -> str:

@@ -131,7 +131,7 @@ def test_a_person_writes_only_what_belongs_to_people(sign_in: SignIn) -> None:
     Profile.objects.filter(pk=profile.pk).update(orders_count=7)
     answer = client.post(
         page,
-        {"time_zone": "Europe/Berlin", "preferences": '{"at_most_weekly": true}', "orders_count": "99",
+        {"time_zone": "Europe/Berlin", "at_most_weekly": "on", "preferences": '{"x": 1}', "orders_count": "99",
          "email": "evil@example.com", "behavior_segment": "loyal", **inlines},
     )  # fmt: skip
     assert answer.status_code == 302, answer.context["errors"]

@@ -267,7 +267,7 @@ def _page(profile: Profile, changes: dict[str, str]) -> dict[str, Any]:
     """What the browser posts for a customer whose one consent is withdrawn."""
     consent = profile.consents.get()
     prefixes = {"consents": 1, "memberships": 0, "identities": 1}
-    data: dict[str, Any] = {"preferences": "{}", **changes}
+    data: dict[str, Any] = dict(changes)
     for prefix, count in prefixes.items():
         data |= {f"{prefix}-TOTAL_FORMS": count, f"{prefix}-INITIAL_FORMS": count}
     return data | {
