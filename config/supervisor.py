@@ -75,6 +75,7 @@ class Supervisor:
         self._migrate = migrate
         self._restart = restart
         self._ending = threading.Event()
+        self._at_once = False
         self._thread: threading.Thread | None = None
         self._due: dict[str, float] = {}  # When each child that ended is to be started again (monotonic).
         self._wanted: set[str] = set()  # Children to be replaced at once.
@@ -176,8 +177,12 @@ class Supervisor:
         """The same without waiting."""
         self._wanted.add(name)
 
-    def stop(self) -> None:
-        """Stop everything, the last started first; SIGKILL what runs after 25 s. Nothing runs on."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop everything, the last started first; SIGKILL what runs after 25 s. Nothing runs on.
+
+        `at_once`: nobody is asked, as when a machine is switched off.
+        """
+        self._at_once = at_once
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
@@ -232,6 +237,10 @@ class Supervisor:
                 next(iter(self.children.values())).say(line)
 
     def _stop_children(self) -> None:
+        if self._at_once:
+            for child in self.children.values():
+                child.kill()
+            return
         last_first = sorted(self.children.values(), key=lambda child: -child.program.stage)
         stages = [list(members) for _, members in groupby(last_first, key=lambda child: child.program.stage)]
         deadline = time.monotonic() + STOP_SECONDS

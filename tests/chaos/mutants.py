@@ -90,8 +90,8 @@ MUTANTS = (
         # The outer transaction makes the commit before the call a savepoint.
         "the call before the commit of `sending`",
         "automation/pipeline/batch.py",
-        "        return self._outside(row, action, host)\n",
-        "        with transaction.atomic():\n            return self._outside(row, action, host)\n",
+        "        return self._outside(row, action, destination)\n",
+        "        with transaction.atomic():\n            return self._outside(row, action, destination)\n",
         (
             "tests/chaos/test_death_after_the_call.py",
             f"{LEASES}::test_sending_is_committed_before_the_network_call",
@@ -140,7 +140,7 @@ def run(mutant: Mutant | None, tests: Sequence[str]) -> Outcome:
             file = folder / mutant.file
             file.write_text(mutant.edited(file.read_text()))
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=no", "-p", "no:cacheprovider", *tests]
-        env = {**os.environ, "BECKON_CHAOS": "", "BECKON_CHAOS_REPORT": ""}
+        env = {**os.environ, "BECKON_CHAOS": "small", "BECKON_CHAOS_REPORT": ""}
         try:
             done = subprocess.run(
                 command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS, check=False

@@ -175,6 +175,7 @@ def run_bombs(scene: Scene, rounds: int) -> dict[str, Any]:
     }
 
 
+@full_only
 @pytest.mark.matrix("T17", "bombs: gzip, depth, arrays, texts, lying lengths; 4 at once")
 def test_bombs_are_refused_at_once_and_cost_no_memory(make_scene: SceneMaker, report: Report) -> None:
     """T17, R-005, R-006: on a real web server; 4xx within 100 ms each, 30 MB at most."""

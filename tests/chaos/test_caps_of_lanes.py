@@ -11,6 +11,7 @@ import pytest
 from config.embedded import PROJECT
 from tests.chaos.harness.report import Report
 from tests.chaos.harness.scene import Scene
+from tests.chaos.harness.size import full_only
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -50,6 +51,7 @@ SELECT (SELECT count(*) FROM automation_queuedevent), (SELECT count(*) FROM auto
 """
 
 
+@full_only
 @pytest.mark.matrix("T8", f"cap 1, {CUSTOMERS} customers, events in two lanes at once")
 def test_cap_one_holds_for_events_that_two_lanes_decide_at_once(
     make_scene: Callable[..., Scene], report: Report

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.harness.judge import broken_invariants
 from tests.chaos.harness.report import Report
 from tests.chaos.harness.scene import Scene
-from tests.chaos.harness.size import pick
+from tests.chaos.harness.size import full_only, pick
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -25,6 +25,7 @@ decide_all()
 """
 
 
+@full_only
 @pytest.mark.matrix("T1", "kill -9 right after each mail has gone out")
 def test_a_mail_whose_worker_died_after_the_call_is_listed_and_not_sent_again(
     make_scene: Callable[..., Scene], report: Report

@@ -28,7 +28,7 @@ from automation.pipeline.publish import publish
 from automation.privacy.erase import erase
 from automation.privacy.person import Who
 from tests.chaos.harness.report import Report
-from tests.chaos.harness.size import SEED, pick
+from tests.chaos.harness.size import SEED, full_only, pick
 from tests.chaos.model import ENTRIES, LISTENS, LOW, MAIL, MEDIUM, RECEIPT, SEGMENT, Model, Sent
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger
 from tests.factories import SEGMENT as ENTER
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest
 EXAMPLES = pick(quick=5, full=500)
 STEPS = pick(quick=20, full=50)
 ENOUGH_SECONDS = pick(
-    quick=20.0, full=100.0
+    quick=20.0, full=150.0
 )  # No further turn is begun; the report says how many there were.
 TURN = 5  # Examples between two looks at the clock; each turn has a seed of its own.
 CUSTOMERS = 2
@@ -327,6 +327,7 @@ def make_triggers() -> None:
     make_trigger(RECEIPT, conditions=conditions("b", 0), actions=[EMAIL], message_class="transactional")
 
 
+@full_only
 @pytest.mark.matrix("T25", f"{EXAMPLES} x {STEPS} steps of anything, against a model")
 def test_no_order_of_anything_leads_away_from_the_model(
     report: Report, monkeypatch: pytest.MonkeyPatch, settings: Any

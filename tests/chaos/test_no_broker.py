@@ -16,7 +16,7 @@ from automation.models import Delivery, Execution, QueuedEvent
 from config.programs import ALL_LANES
 from config.supervisor import Supervisor
 from tests.chaos.harness.report import Report
-from tests.chaos.harness.size import pick
+from tests.chaos.harness.size import full_only, pick
 from tests.factories import EMAIL, decide_all, incoming, known, make_trigger, send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -70,6 +70,7 @@ def _is_done(events: int) -> bool:
     return Delivery.objects.filter(status="sent").count() == events
 
 
+@full_only
 @pytest.mark.matrix("T6", "no broker at all, from the first moment on")
 def test_without_any_broker_every_event_is_decided_and_every_mail_is_sent(report: Report) -> None:
     """T6, R-014: the watch of each worker does the work; nobody has ever connected to Redis."""

@@ -25,7 +25,7 @@ EVENTS = pick(quick=1000, full=10_000)
 CUSTOMERS = pick(quick=50, full=400)
 SEEDS = pick(quick=1, full=20)
 TIMES = 3  # Each event is sent so often.
-ENOUGH_SECONDS = 130.0  # No further seed is begun after this; the line of the table says how many there were.
+ENOUGH_SECONDS = 240.0  # No further seed is begun after this; the line of the table says how many there were.
 CONNECTIONS = 4
 NAMES = (
     "page_viewed",

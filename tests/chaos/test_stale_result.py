@@ -15,6 +15,7 @@ from config.programs import ALL_LANES
 from tests.chaos.harness.report import Report
 from tests.chaos.harness.scene import Scene
 from tests.chaos.harness.sinks import http_sink, ok
+from tests.chaos.harness.size import full_only
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -22,6 +23,7 @@ ROW = "SELECT status, attempt, worker FROM automation_delivery"
 LOST = "SELECT coalesce(sum(count), 0)::int FROM automation_tally WHERE kind = 'lease_lost'"
 
 
+@full_only
 @pytest.mark.matrix("T22", "SIGCONT of a worker while its successor is calling")
 def test_a_former_workers_result_does_not_end_the_call_of_its_successor(
     make_scene: Callable[..., Scene], report: Report, tmp_path: Path

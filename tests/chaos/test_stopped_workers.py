@@ -172,8 +172,10 @@ def test_a_worker_that_stands_still_in_a_sweep_does_not_keep_others_from_sweepin
     """T22, R-014: its session ends, and with it its hold on the sweep; others sweep on."""
     scene = make_scene(workers=(ALL_LANES,))
     scene.wait_until(lambda: scene.value(SWEEPS) > 0, 30, "a sweep")
+    scene.signal(*scene.workers, signal.SIGSTOP)  # Until the armed one has begun a sweep of its own.
     scene.armed_worker("sweep_mid:stop@1")
-    scene.wait_until(lambda: scene.value(SWEEPERS) > 0, 60, "the armed worker sweeps and stands still")
+    scene.wait_until(lambda: scene.value(SWEEPERS) > 0, 90, "the armed worker sweeps and stands still")
+    scene.signal(*scene.workers, signal.SIGCONT)
     report.faults = 1
     before = scene.value(SWEEPS)
     took = scene.wait_until(lambda: scene.value(SWEEPS) > before, SWEEP_LIMIT_SECONDS, "another sweep")

@@ -16,7 +16,7 @@ from tests.chaos.harness.size import dice, pick
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
-EVENTS = 1000
+EVENTS = pick(quick=300, full=1000)
 POINTS = (
     "ingest_before_commit",
     "ingest_after_commit",
@@ -40,7 +40,7 @@ make_trigger("hook", actions=[{{"type": "webhook", "url": "{hook}"}}])
 """
 
 
-@pytest.mark.matrix("T1", "kill -9 of workers in mid-batch, 1,000 events")
+@pytest.mark.matrix("T1", f"kill -9 of workers in mid-batch, {EVENTS:,} events")
 def test_killed_workers_lose_nothing_and_send_nothing_twice(
     make_scene: Callable[..., Scene], report: Report, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ class Scene:
             child.kill()
         for listener in self._listeners:
             listener.close()
-        self.supervisor.stop()
+        self.supervisor.stop(at_once=True)
         self.redis.close()
 
     # Preparing and feeding it.
