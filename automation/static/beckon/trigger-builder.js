@@ -129,7 +129,7 @@ class TriggerBuilder extends HTMLElement {
     this.append(this.canvas, this.unreadable, this.toggle, this.live);
     this.addEventListener("keydown", (event) => this.onKey(event));
     const problems = read("editor-errors") ?? {};
-    this.wasSaved = Object.keys(problems).length > 0;
+    this.wasSaved = Object.keys(problems).length > 0 || this.hasAttribute("data-checked");
     if (this.load()) this.setProblems(problems);
   }
 
@@ -274,7 +274,7 @@ class TriggerBuilder extends HTMLElement {
       const line = this.trace?.[pointer];
       const counted = this.counts?.[pointer];
       const count = element.querySelector(":scope > .builder-head > .builder-count");
-      if (count) count.textContent = counted && !this.trace ? this.passing(counted, this.broken?.[pointer]) : "";
+      if (count) count.textContent = counted?.[0] && !this.trace ? this.passing(counted, this.broken?.[pointer]) : "";
       verdict.hidden = !line;
       delete element.dataset.verdict;
       if (!line) continue;
