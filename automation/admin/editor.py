@@ -133,7 +133,8 @@ class Editing:
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         form = context["adminform"].form
-        if "conditions" in form.fields:
+        # A form of somebody who may only look has fields too, but draws none of them.
+        if obj is None or self.has_change_permission(request, obj):  # type: ignore[attr-defined]
             context["editor"] = self.editor_data(form, obj)
             context["conflict"] = self.conflict(form, obj)
             context["recipes"] = () if obj or form.is_bound else recipes.recipes()[:RECIPES_SHOWN]

@@ -64,14 +64,15 @@ class TriggerAdmin(  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Trigger | None = None) -> Any:
         said = ("shown_state",) if obj else ()
-        if obj is not None and not self.has_change_permission(request, obj):
+        is_read = obj is not None and not self.has_change_permission(request, obj)
+        if is_read:
             said = ("sentence", *said)
         return (
             (None, {"fields": ("name", *said, "mode", "seen_state"), "classes": ("editor-head",)}),
             (
-                _("When, if, then"),
+                _("The document") if is_read else _("When, if, then"),
                 {
-                    "classes": ("editor-document",),
+                    "classes": ("editor-document", "collapse") if is_read else ("editor-document",),
                     "fields": (
                         "conditions",
                         "condition_examples",
