@@ -159,6 +159,9 @@ def test_the_tutorial_runs_as_it_is_written(
 
     conditions, actions = blocks(5, "json")
     fill(client, "admin:automation_trigger_add", fields(5), conditions=conditions, actions=actions)
+    confirm = reverse("admin:automation_trigger_publish", args=[Trigger.objects.get().pk])
+    seen = client.get(confirm).context["form"]["fingerprint"].value()
+    assert client.post(confirm, {"fingerprint": seen, "_publish": "Go live"}).status_code == 302
     (sentence,) = re.findall(r"^> (.+)$", section(5), re.MULTILINE)
     page = reverse("admin:automation_trigger_change", args=[Trigger.objects.get().pk])
     assert sentence in client.get(page).content.decode()
