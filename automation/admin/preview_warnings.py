@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
+from pydantic import BaseModel
 
+from automation.admin import template_warnings
 from automation.engine.advice import advice
 from automation.engine.definition import TriggerDefinition
 from automation.engine.problems import Problem
@@ -21,36 +23,36 @@ Found = dict[str, dict[str, str]]
 
 def warnings(definition: TriggerDefinition, problems: Mapping[str, Problem]) -> Found:
     """Pointer -> {message, hint}; nothing where there is an error already."""
+    said = (
+        *_unseen_events(definition),
+        *_rare_attributes(definition),
+        *template_warnings.warnings(definition),
+        *((pointer, problem.message, problem.hint) for pointer, problem in advice(definition)),
+    )
     found: Found = {}
-    said = ((pointer, problem.message, problem.hint) for pointer, problem in advice(definition))
-    for pointer, message, hint in (*_unseen_events(definition), *_rare_attributes(definition), *said):
+    for pointer, message, hint in said:
         if pointer not in problems:
             found.setdefault(pointer, {"message": message, "hint": hint})
     return found
 
 
-def _places(definition: TriggerDefinition) -> Iterator[tuple[str, Any]]:
-    def below(pointer: str, node: Any) -> Iterator[tuple[str, Any]]:
-        yield pointer, node
-        for place, child in node.children():
-            yield from below(pointer + place, child)
-
-    for index, node in enumerate(definition.conditions):
-        yield from below(f"/conditions/{index}", node)
+def _named(value: Any, source: str, pointer: str) -> Iterator[tuple[str, str]]:
+    """Pointers and values of what was filled in with names that come from `source` (x-source of the schema)."""
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _named(item, source, f"{pointer}/{index}")
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            item, extra, place = getattr(value, name), field.json_schema_extra, f"{pointer}/{name}"
+            if name in value.model_fields_set and isinstance(extra, dict) and extra.get("x-source") == source:
+                several = item if isinstance(item, (list, tuple)) else [item]
+                yield from ((place, one) for one in several if isinstance(one, str) and one)
+            else:
+                yield from _named(item, source, place)
 
 
 def _unseen_events(definition: TriggerDefinition) -> Iterator[tuple[str, str, str]]:
-    named: dict[str, str] = {}
-    for pointer, node in _places(definition):
-        for field in ("event_type", "event_name"):
-            name = getattr(node, field, None)
-            if isinstance(name, str) and name:
-                named[f"{pointer}/{field}"] = name
-        for index, step in enumerate(getattr(node, "steps", None) or getattr(node, "events", None) or ()):
-            name = getattr(step, "event_type", None)
-            if isinstance(name, str) and name:
-                place = "steps" if hasattr(node, "steps") else "events"
-                named[f"{pointer}/{place}/{index}/event_type"] = name
+    named = dict(_named(definition.conditions, "event_types", "/conditions"))
     seen = set(CatalogueEntry.objects.filter(name__in=set(named.values())).values_list("name", flat=True))
     for pointer, name in named.items():
         if name not in seen:
@@ -63,15 +65,11 @@ def _unseen_events(definition: TriggerDefinition) -> Iterator[tuple[str, str, st
 
 def _rare_attributes(definition: TriggerDefinition) -> Iterator[tuple[str, str, str]]:
     """Traits that few customers have, from a sample of the newest customers."""
-    wanted = {
-        f"{pointer}/attribute": node.attribute.removeprefix("traits.")
-        for pointer, node in _places(definition)
-        if isinstance(getattr(node, "attribute", None), str)
-    }
+    named = _named(definition.conditions, "attributes", "/conditions")
     wanted = {
         pointer: name
-        for pointer, name in wanted.items()
-        if name not in ATTRIBUTES and "." not in name and "[" not in name
+        for pointer, path in named
+        if (name := path.removeprefix("traits.")) not in ATTRIBUTES and name.isidentifier()
     }
     if not wanted:
         return

@@ -19,6 +19,7 @@ from automation.admin import preview
 from automation.backtest.replay import reading
 from automation.engine.validate import validate_definition
 from automation.models import Event, Trigger
+from automation.pipeline import catalogue
 from profiles.models import Profile
 from tests.factories import EMAIL, decide_all, incoming, known, make_template, make_trigger, send
 
@@ -162,14 +163,29 @@ def test_what_is_open_is_said_and_actions_do_not_stop_it(
 
 
 def test_soft_findings_are_warnings(shop: None, root: Client) -> None:
-    """An event that never came, and a trait that hardly anybody has."""
+    """An event that never came, a trait that hardly anybody has, and variables that no message would hold."""
+    catalogue.flush()
     conditions = [
         {"type": "event_match", "event_type": "cart_abandonmnet"},
+        {"type": "sequence", "sequence": [{"event_type": "nevr"}, {"event_type": "cart_abandonmnet"}]},
         {**LOYAL, "attribute": "shoe_size"},
     ]
     warnings = ask(root, conditions=conditions).json()["warnings"]
-    assert list(warnings) == ["/conditions/0/event_type", "/conditions/1/attribute"]
-    assert "0 %" in warnings["/conditions/1/attribute"]["message"]
+    assert list(warnings) == [
+        "/conditions/0/event_type",
+        "/conditions/1/sequence/0/event_type",
+        "/conditions/1/sequence/1/event_type",
+        "/conditions/2/attribute",
+    ]
+    assert "0 %" in warnings["/conditions/2/attribute"]["message"]
+    make_template(
+        "wrong",
+        html="{{ first_name }} {{ frist_name }} {{ event.total_value }} {{ event.colour }} {{ cart_value }}",
+    )
+    actions = [EMAIL, {**EMAIL, "template_id": "wrong"}]
+    warnings = ask(root, conditions=[CART], actions=actions).json()["warnings"]
+    assert list(warnings) == ["/actions/1/template_id"]
+    assert "frist_name, event.colour," in warnings["/actions/1/template_id"]["message"]
 
 
 def test_names_stay_masked_for_who_may_not_see_them(shop: None, sign_in: Callable[..., Client]) -> None:
