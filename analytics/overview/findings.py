@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from analytics.overview.numbers import Numbers
 from analytics.overview.system import System
-from automation.admin import links, trigger_facts
+from automation.admin import links, trigger_facts, trigger_problems
 from automation.engine.types import Mode
 from automation.models import Trigger
 
@@ -96,10 +96,10 @@ def _leaving(found: Numbers) -> Iterator[Finding]:
 
 def _triggers(now: datetime) -> Iterator[Finding]:
     triggers = Trigger.objects.exclude(mode__in=[Mode.ARCHIVED, Mode.DRAFT]).order_by("priority", "name")
-    facts, known = trigger_facts.fortnights(None, now), trigger_facts.known()
+    facts, known = trigger_facts.fortnights(None, now), trigger_problems.known()
     for trigger in triggers:
         mine = facts.get(trigger.pk) or trigger_facts.Fortnight()
-        if problems := trigger_facts.problems(trigger, mine, known, now):
+        if problems := trigger_problems.problems(trigger, mine, known, now):
             yield Finding(
                 f"“{trigger.name}”: {problems[0]}",
                 _("%(fired)s fired and %(held)s held back in 14 days")

@@ -43,23 +43,6 @@ class ConfirmForm(forms.Form):
     fingerprint = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-class AskedFilter(admin.SimpleListFilter):
-    """Triggers that wait for a second person."""
-
-    title = gettext_lazy("asked to publish")
-    parameter_name = "asked"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", _("Waits for a second person")), ("declined", _("Declined"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
-        if self.value() == "yes":
-            return queryset.filter(asked_at__isnull=False)
-        if self.value() == "declined":
-            return queryset.filter(declined_at__isnull=False)
-        return queryset
-
-
 class Publishing(TriggerPages):
     """Mixed in before ModelAdmin: the page, the ways that lead there, and who may do what on it."""
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from automation import rehearsal
-from automation.admin import trigger_facts
+from automation.admin import trigger_problems
 from automation.admin.trigger_pages import BEYOND, TriggerPages, found, signed_in
 from automation.engine.types import Event as Happened
 from automation.models import Event, Task, Trigger
@@ -124,7 +124,7 @@ class Testing(TriggerPages):
 def _event(trigger: Trigger, chosen: dict[str, Any], now: datetime) -> Happened:
     """The chosen event, the customer's newest that fits, or one without properties."""
     profile_id, stored = chosen["profile_id"], chosen.get("stored")
-    names = trigger_facts.events_of(trigger.conditions)
+    names = trigger_problems.events_of(trigger.conditions)
     if stored is None:
         newest = Event.objects.filter(profile_id=profile_id).order_by("-occurred_at")
         stored = (newest.filter(name__in=names) if names else newest).first()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -19,70 +18,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from automation import snippets, transfer, wording
-from automation.admin import curl, kinds, links, modes, trigger_facts
+from automation.admin import curl, kinds, links, modes, trigger_facts, trigger_problems
 from automation.admin.trigger_form import PRIORITIES
 from automation.admin.trigger_pages import TriggerPages, signed_in
-from automation.engine.types import Mode
 from automation.models import Trigger
 from automation.recipes import recipes
 from automation.templatetags.beckon_charts import sparkline
 from profiles.admin.lists import Titled
 
 SENTENCE_SHOWN = 140
-
-
-class ModeFilter(admin.SimpleListFilter):
-    """By mode; archived triggers are hidden unless asked for."""
-
-    title = gettext_lazy("mode")
-    parameter_name = "mode"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(mode, str(word)) for mode, word in modes.WORDS.items()]
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        first, *rest = super().choices(changelist)
-        yield {**first, "display": _("All but archived")}
-        yield from rest
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
-        if self.value() in modes.WORDS:
-            return queryset.filter(mode=self.value())
-        return queryset.exclude(mode=Mode.ARCHIVED)
-
-
-class EventFilter(admin.SimpleListFilter):
-    """By an event that a trigger waits for."""
-
-    title = gettext_lazy("event")
-    parameter_name = "event"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        stored = Trigger.objects.exclude(mode=Mode.ARCHIVED).values_list("conditions", flat=True)
-        names = {name for conditions in stored for name in trigger_facts.events_of(conditions)}
-        return [(name, name.replace("_", " ")) for name in sorted(names)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
-        if not self.value():
-            return queryset
-        node = {"type": "event_match", "event_type": self.value()}
-        return queryset.filter(conditions__contains=[node])
-
-
-class ProblemFilter(admin.SimpleListFilter):
-    """Those that somebody should look into."""
-
-    title = gettext_lazy("problem")
-    parameter_name = "problem"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", _("With a problem")), ("no", _("Without one"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> QuerySet[Trigger]:
-        if self.value() not in ("yes", "no"):
-            return queryset
-        ids = trigger_facts.problematic(Trigger.objects.exclude(mode=Mode.ARCHIVED), timezone.now())
-        return queryset.filter(pk__in=ids) if self.value() == "yes" else queryset.exclude(pk__in=ids)
 
 
 class TriggerChangeList(Titled):
@@ -92,10 +36,10 @@ class TriggerChangeList(Titled):
         super().get_results(request)
         rows, now = list(self.result_list), timezone.now()
         facts = trigger_facts.fortnights([trigger.pk for trigger in rows], now)
-        known = trigger_facts.known()
+        known = trigger_problems.known()
         for trigger in rows:
             trigger.facts = facts.get(trigger.pk) or trigger_facts.Fortnight()
-            trigger.problems = trigger_facts.problems(trigger, trigger.facts, known, now)
+            trigger.problems = trigger_problems.problems(trigger, trigger.facts, known, now)
         self.result_list = rows
 
 

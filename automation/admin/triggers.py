@@ -19,10 +19,11 @@ from automation.admin import kinds, links, modes, trigger_facts
 from automation.admin.editor import Editing
 from automation.admin.pausing import Pausing, paused_by
 from automation.admin.preview import Previewing
-from automation.admin.publishing import AskedFilter, Publishing
+from automation.admin.publishing import Publishing
 from automation.admin.testing import Testing
+from automation.admin.trigger_filters import AskedFilter, EventFilter, ModeFilter, ProblemFilter
 from automation.admin.trigger_form import TriggerForm
-from automation.admin.trigger_list import EventFilter, ModeFilter, ProblemFilter, TriggerList
+from automation.admin.trigger_list import TriggerList
 from automation.admin.versions import Versions
 from automation.engine.advice import advised
 from automation.engine.conditions import CONDITIONS

@@ -97,6 +97,7 @@ def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
         ({"name": "Cart recovery other"}, "/name"),
         ({"surprise": 1}, "/surprise"),
         ({"conditions": None}, "/conditions"),
+        ({"conditions": []}, "/conditions"),
     ],
 )
 def test_one_refused_document_stops_all(tmp_path: Path, fields: dict[str, Any], pointer: str) -> None:

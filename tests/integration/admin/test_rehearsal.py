@@ -129,7 +129,7 @@ def test_where_mail_is_not_set_up_it_says_so(
 
 
 def test_a_subject_with_a_line_break_smuggles_nothing_in(me: Client, trigger: Trigger) -> None:
-    """R-042: data of a customer makes no header."""
+    """Data of a customer makes no header."""
     alice = rows.customer("alice", first_name="A\r\nBcc: eve@example.com")
     text = me.post(page(trigger), {"customer": alice.pk}).content.decode()
     assert "Subject would contain a line break." in text
