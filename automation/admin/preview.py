@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
@@ -25,6 +27,8 @@ from automation.models import Trigger
 from automation.pipeline import publish
 from profiles import masking
 from profiles.models import Profile
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES = 262_144
 RATE = Buckets(rate=1.0, burst=20)  # Of one user; the editor asks at most twice a second while they type.
@@ -82,7 +86,15 @@ def preview(body: Mapping[str, Any], user: Any, *, now: datetime) -> dict[str, A
     }
     if definition is None:
         return answer
-    found = backtest.run(definition, now=now, trigger_id=stored.pk if stored else None)
+    try:
+        found = backtest.run(definition, now=now, trigger_id=stored.pk if stored else None)
+    except OperationalError:  # PostgreSQL gave up on the time of a web request.
+        log.warning("a preview was too slow", exc_info=True)
+        slow = {
+            "message": _("Too much is stored to say quickly what this would have done."),
+            "hint": _("Ask for an answer from the command line: manage.py backtest."),
+        }
+        return answer | {"warnings": {"": slow}}
     # Who may not see addresses could spell them out, one condition after the other, if it said whom they hold for.
     is_secret = not masking.may_see(user) and _asks_for_personal(document["conditions"])
     answer |= {

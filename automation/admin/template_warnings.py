@@ -56,7 +56,7 @@ def _paths(template: Template) -> list[str]:
             found |= dict.fromkeys(liquid.compile(source).global_variable_paths())
         except liquid.TemplateError:
             continue  # Saving the template says so; there is nothing to compare.
-    return list(found)
+    return sorted(found)
 
 
 def _variables(events: frozenset[str]) -> frozenset[str]:

@@ -48,7 +48,7 @@ def run(
     """
     first = now - timedelta(days=days)
     replay = Replay(definition, since=first, until=now, trigger_id=trigger_id, max_seconds=max_seconds)
-    with reading():
+    with reading(patiently=max_seconds is None):
         is_cut = replay.load(max_events)
         replay.run()
         found = None if explain is None else _explain(definition, explain, now=now, trigger_id=trigger_id)

@@ -44,8 +44,8 @@ Ask = Callable[
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Inside, PostgreSQL itself refuses every write.
+def reading(*, patiently: bool = False) -> Iterator[None]:
+    """Inside, PostgreSQL itself refuses every write; `patiently` lifts the time limits that web requests have.
 
     The search for garbage rests: a hundred thousand events that all stay in use would be searched again and again.
     """
@@ -54,6 +54,9 @@ def reading() -> Iterator[None]:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
+            if patiently:
+                cursor.execute("SET LOCAL statement_timeout = 0")
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield
     finally:
         if is_outermost:

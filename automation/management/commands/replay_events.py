@@ -81,7 +81,7 @@ def _row(trigger: Trigger, since: datetime, until: datetime) -> dict[str, Any]:
     if definition is None:
         raise CommandError(f"{trigger.key} cannot be read: {next(iter(problems.values())).message}")
     replay = Replay(definition, since=since, until=until, trigger_id=trigger.pk)
-    with reading():
+    with reading(patiently=True):
         replay.load(None)
         replay.run()
         really = Execution.objects.filter(

@@ -16,6 +16,7 @@ from django.test import Client
 
 from automation import backtest
 from automation.admin import preview
+from automation.backtest import window
 from automation.backtest.replay import reading
 from automation.engine.validate import validate_definition
 from automation.models import Event, Trigger
@@ -185,7 +186,7 @@ def test_soft_findings_are_warnings(shop: None, root: Client) -> None:
     actions = [EMAIL, {**EMAIL, "template_id": "wrong"}]
     warnings = ask(root, conditions=[CART], actions=actions).json()["warnings"]
     assert list(warnings) == ["/actions/1/template_id"]
-    assert "frist_name, event.colour," in warnings["/actions/1/template_id"]["message"]
+    assert "event.colour, frist_name," in warnings["/actions/1/template_id"]["message"]
 
 
 def test_names_stay_masked_for_who_may_not_see_them(shop: None, sign_in: Callable[..., Client]) -> None:
@@ -221,6 +222,22 @@ def test_who_may_and_how(shop: None, root: Client) -> None:
     assert said[0] == 200
     assert said[-1] == 429
     assert int(ask(root)["Retry-After"]) >= 1
+
+
+def test_too_much_to_judge_is_said(shop: None, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query that PostgreSQL stops does not take the page's other answers with it."""
+
+    def stopped(*args: Any, **kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
+
+    monkeypatch.setattr(window, "entries", stopped)
+    try:
+        answer = ask(root).json()
+    finally:
+        connection.close()
+    assert (answer["backtest"], list(answer["warnings"])) == (None, [""])
+    assert answer["sentence"]["then"]
 
 
 def test_postgresql_refuses_every_write_meanwhile(shop: None) -> None:
