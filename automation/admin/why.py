@@ -20,7 +20,7 @@ from automation.engine.types import Mode
 from automation.engine.validate import validate_definition
 from automation.explain import Explanation, NothingFoundError, event_names, explain_pair
 from automation.models import Event, Trigger
-from profiles.masking import may_see
+from profiles.masking import may_see, veil
 from profiles.models import Profile
 
 NEEDS = (
@@ -89,6 +89,8 @@ def urls(admin: ModelAdmin[Profile]) -> list[URLPattern]:
         profile = Profile.objects.filter(pk=pk, erased_at=None).first()
         if profile is None:
             raise Http404("There is no such customer (any more).")
+        if not may_see(request.user):
+            veil(profile)
         return page(request, admin, profile)
 
     return [path("<int:pk>/why/", admin.admin_site.admin_view(view), name="profiles_profile_why")]

@@ -266,6 +266,22 @@ def test_what_was_said_is_told_with_its_time_and_masked(root: Client, sign_in: S
     assert b"alice@home" not in sign_in("Analyst").get(url(profile)).content
 
 
+def test_no_page_of_a_customer_shows_an_address_to_those_who_may_not_see_one(sign_in: SignIn) -> None:
+    """R-049: also where the address is the customer's id, a value of an event or what a condition saw."""
+    by, profile = rows.trigger(), willing("alice@example.com")
+    happened = rows.event(
+        profile, data={"total_value": "alice@example.com", "billing_email": "alice@home.example.com"}
+    )
+    rows.delivery(rows.execution(happened, by))
+    client = sign_in("Analyst")
+
+    why = url(profile, "why")
+    for page in (url(profile), why, f"{why}?trigger={by.pk}", reverse("admin:search") + f"?q={happened.pk}"):
+        text = client.get(page).content.decode()
+        assert "alice@" not in text, page
+        assert "a…@" in text, page
+
+
 def test_whatever_is_stored_is_inert(root: Client) -> None:
     profile = willing(
         EVIL,
