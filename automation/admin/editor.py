@@ -13,7 +13,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from pydantic.json_schema import models_json_schema
 
 from automation import recipes, wording
@@ -152,17 +152,10 @@ class Editing:
             "schema": schema(),
             "sources": sources(),
             "errors": problems,
-            "preview_url": _preview_url(),
+            "preview_url": reverse("admin:automation_trigger_preview"),
             "sentence": wording.sentence(obj.document()) if obj is not None else "",
         }
 
     def conflict(self, form: Any, obj: Trigger | None) -> Conflict | None:
         """What the second of two savers is told."""
         return conflict(obj, form) if obj is not None and form.conflicts_with else None
-
-
-def _preview_url() -> str:
-    try:
-        return reverse("admin:automation_trigger_preview")
-    except NoReverseMatch:
-        return ""
