@@ -74,3 +74,21 @@ def browser() -> Iterator[Any]:
             del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
         else:
             os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture
+def editor(browser: Any, live_server: Any) -> Iterator[Any]:
+    """`editor()` is a window on the trigger editor of a small shop; at the end none may have complained."""
+    from tests.browser.editor import Editor, shop
+
+    shop()
+    opened: list[Any] = []
+
+    def start(**options: Any) -> Any:
+        opened.append(Editor(browser, live_server.url, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+    assert [text for one in opened for text in one.complaints] == []

@@ -11,6 +11,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
+from tests.browser.visit import Visit
+
 CART = {
     "total_value": {"number": 9},
     "cart_id": {"text": 9},
@@ -37,30 +39,20 @@ def shop() -> None:
     apps.get_model("profiles.Profile").objects.create(customer_id="ada", traits={"plan": "pro", "age": 36})
 
 
-class Editor:
-    """One window on the form of a trigger, and everything that the browser complained about."""
+class Editor(Visit):
+    """One window on the form of a trigger, already signed in."""
 
-    def __init__(self, browser: Any, base: str, *, width: int = 1300, script: bool = True, **options: Any):
-        self.base = base
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, java_script_enabled=script, **options
-        )
-        self.page = context.new_page()
+    def __init__(self, browser: Any, base: str, *, width: int = 1300, script: bool = True) -> None:
+        super().__init__(browser, base, java_script_enabled=script)
+        self.page.set_viewport_size({"width": width, "height": 900})
         self.page.set_default_timeout(8000)
-        self.complaints: list[str] = []
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
         user, _ = get_user_model().objects.get_or_create(
             username="root", defaults={"is_staff": True, "is_superuser": True}
         )
         client = Client()
         client.force_login(user)
         cookie = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": base}])
-
-    def _note(self, message: Any) -> None:
-        if message.type in ("error", "warning") and "status of" not in message.text:
-            self.complaints.append(message.text)
+        self.page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": base}])
 
     def close(self) -> None:
         self.page.context.close()

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.apps import apps
 
-from tests.browser.editor import Editor, shop
+from tests.browser.editor import Editor
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def editor(browser: Any, live_server: Any) -> Iterator[Editor]:
-    shop()
-    one = Editor(browser, live_server.url)
-    yield one
-    one.close()
-    assert one.complaints == []
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def past() -> None:
     factories.decide_all()
 
 
-def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Editor, smtp: Any) -> None:
+def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Callable[[], Editor], smtp: Any) -> None:
     """S-002, S-003, S-008, S-079: with a nested group; the backtest counts, one person is explained on the cards, it
     goes live, and a real event then sends the mail."""
     from automation.pipeline import index
@@ -84,39 +75,40 @@ def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Editor, smtp: 
     from tests import factories
 
     past()
-    editor.add()
-    page = editor.page
+    window = editor()
+    window.add()
+    page = window.page
     # 1. A name. The page begins there.
-    assert editor.focused() == "name"
+    assert window.focused() == "name"
     page.keyboard.type("Cart recovery")
     # 2. When.
-    tab_to(editor, "/conditions/0/event_type")
-    editor.choose("cart")
-    tab_to(editor, "/conditions/0/data_conditions/add")
-    assert editor.document() == [{"type": "event_match", "event_type": "cart_abandonment"}]
-    editor.press("Enter")
-    assert editor.focused() == "/conditions/0/data_conditions/0/field"
-    editor.choose("total")
-    tab_to(editor, "/conditions/0/data_conditions/0/operator")
-    editor.choose("is more")
-    tab_to(editor, "/conditions/0/data_conditions/0/value")
+    tab_to(window, "/conditions/0/event_type")
+    window.choose("cart")
+    tab_to(window, "/conditions/0/data_conditions/add")
+    assert window.document() == [{"type": "event_match", "event_type": "cart_abandonment"}]
+    window.press("Enter")
+    assert window.focused() == "/conditions/0/data_conditions/0/field"
+    window.choose("total")
+    tab_to(window, "/conditions/0/data_conditions/0/operator")
+    window.choose("is more")
+    tab_to(window, "/conditions/0/data_conditions/0/value")
     page.keyboard.type("50")
     # 3. If: a group in a group.
-    tab_to(editor, "/conditions/add")
-    editor.choose("any of")
-    assert editor.focused() == "/conditions/1/type"
-    tab_to(editor, "/conditions/1/conditions/add")
-    editor.choose("none of")
-    tab_to(editor, "/conditions/1/conditions/0/conditions/add")
-    editor.choose("customer")
+    tab_to(window, "/conditions/add")
+    window.choose("any of")
+    assert window.focused() == "/conditions/1/type"
+    tab_to(window, "/conditions/1/conditions/add")
+    window.choose("none of")
+    tab_to(window, "/conditions/1/conditions/0/conditions/add")
+    window.choose("customer")
     inner = "/conditions/1/conditions/0/conditions/0"
-    assert editor.focused() == f"{inner}/attribute"
-    editor.choose("lifetime")
-    tab_to(editor, f"{inner}/operator")
-    editor.choose("is more")
-    tab_to(editor, f"{inner}/value")
+    assert window.focused() == f"{inner}/attribute"
+    window.choose("lifetime")
+    tab_to(window, f"{inner}/operator")
+    window.choose("is more")
+    tab_to(window, f"{inner}/value")
     page.keyboard.type("200")
-    assert editor.document()[1] == {
+    assert window.document()[1] == {
         "type": "any",
         "conditions": [
             {
@@ -133,17 +125,17 @@ def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Editor, smtp: 
         ],
     }
     # 4. Then.
-    tab_to(editor, "/actions/add")
-    editor.choose("send an")
-    assert editor.focused() == "/actions/0/template_id"
-    editor.choose("cart")
+    tab_to(window, "/actions/add")
+    window.choose("send an")
+    assert window.focused() == "/actions/0/template_id"
+    window.choose("cart")
     # 5. The backtest counts what is stored: two of four carts belong to somebody who has not spent so much yet.
     page.wait_for_selector(".preview-tiles div:has-text('would fire') strong:text-is('2')")
     assert page.inner_text('[data-card="/conditions/0"] .builder-count') == "4 of 4 pass"
     assert page.inner_text('[data-card="/conditions/1"] > .builder-head > .builder-count') == "2 of 4 pass"
     # 6. Why not Rosa? What is true inside "none of these" speaks against her.
     page.locator(".preview-people button", has_text="Rosa").first.focus()
-    editor.press("Enter")
+    window.press("Enter")
     page.wait_for_selector(".builder-verdict >> text=stopped here")
     assert page.locator('[data-card="/conditions/0"]').get_attribute("data-verdict") == "good"
     assert page.inner_text('[data-card="/conditions/1"] > .builder-verdict') == "✗ stopped here"
@@ -151,15 +143,15 @@ def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Editor, smtp: 
     assert card.locator("> .builder-verdict").inner_text() == "✓ true: lifetime value was 300"
     assert card.get_attribute("data-verdict") == "bad"
     assert page.locator(".preview-guards li").count() > 5
-    assert editor.page.evaluate("document.activeElement.textContent").startswith("Rosa")
+    assert window.page.evaluate("document.activeElement.textContent").startswith("Rosa")
     # 7. Everybody gets it in this test, and it goes live after a look at what that means.
-    tab_to(editor, "holdout_percent")
+    tab_to(window, "holdout_percent")
     page.keyboard.type("0")
-    tab_to(editor, "_golive")
-    editor.press("Enter")
-    page.wait_for_selector("text=What that means")
-    tab_to(editor, "_publish")
-    editor.press("Enter")
+    tab_to(window, "_golive")
+    window.press("Enter")
+    page.wait_for_selector("input[name=_publish]")
+    tab_to(window, "_publish")
+    window.press("Enter")
     page.wait_for_selector(".messagelist .success")
     made = apps.get_model("automation.Trigger").objects.get(key="cart-recovery")
     assert made.mode == "live"
