@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 from automation import audit
-from automation.models import Event
+from automation.models import Event, RejectedRequest
 from automation.pipeline import deliver, quarantine, record
 from automation.pipeline.ingest import Incoming
 from profiles.models import AddressSuppression, Identity, Profile
@@ -107,5 +107,14 @@ def _add_rows(profile: Profile) -> None:
             " VALUES ('odd', '', jsonb_build_object(%s, '{}'::jsonb, 'kept', '{}'::jsonb), 1, now(), now())",
             [f"seen_by.{CUSTOMER}"],
         )
+    # A refused event with a field that was itself called like them.
+    RejectedRequest.objects.create(
+        digest="0" * 32,
+        route="/api/v1/events/",
+        status=400,
+        kind="validation",
+        message="No.",
+        pointer=f"/event_data/{CUSTOMER}",
+    )
     send(cart(message_id="waits-of-hopper"), cart(message_id="waits-of-hopper-2"))
     assert Event.objects.filter(profile=profile).exists()
