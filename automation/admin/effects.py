@@ -110,7 +110,7 @@ def _overlap(some: frozenset[str], others: frozenset[str]) -> bool:
 
 
 def _kept(trigger: Trigger) -> list[Kept]:
-    waiting = calling_off.waiting(trigger.pk)
+    waiting = calling_off.waiting([trigger.pk]).get(trigger.pk, [])
     numbers = dict(
         TriggerVersion.objects.filter(pk__in=[one.version_id for one in waiting]).values_list("pk", "number")
     )

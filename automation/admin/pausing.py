@@ -101,7 +101,8 @@ class Pausing(TriggerPages):
             elif "_keep" in request.POST:
                 self.say(request, _("What waits is kept."), messages.SUCCESS)
             return HttpResponseRedirect(reverse("admin:automation_trigger_changelist"))
-        every = [_row(trigger) for trigger in triggers]
+        found = calling_off.waiting([trigger.pk for trigger in triggers])
+        every = [_row(trigger, found.get(trigger.pk, [])) for trigger in triggers]
         rows = [row for row in every if row.decisions or row.deliveries] or every
         total = sum(row.decisions + row.deliveries for row in rows if row.is_stopped)
         return self.page(
@@ -137,8 +138,7 @@ class _Row(NamedTuple):
     is_stopped: bool
 
 
-def _row(trigger: Trigger) -> _Row:
-    found = calling_off.waiting(trigger.pk)
+def _row(trigger: Trigger, found: list[calling_off.Waiting]) -> _Row:
     decisions, deliveries = sum(one.decisions for one in found), sum(one.deliveries for one in found)
     return _Row(trigger, modes.WORDS[trigger.mode], decisions, deliveries, trigger.mode in STOPPED)
 
@@ -150,7 +150,7 @@ def paused_by(request: HttpRequest) -> str:
 
 def to_waiting(trigger_ids: list[int]) -> HttpResponseRedirect | None:
     """The page that asks, when something of these triggers waits."""
-    if not any(calling_off.waiting(pk) for pk in trigger_ids[:MOST]):
+    if not calling_off.waiting(trigger_ids[:MOST]):
         return None
     query = urlencode([("trigger", pk) for pk in trigger_ids[:MOST]])
     return HttpResponseRedirect(f"{reverse('admin:automation_trigger_waiting')}?{query}")

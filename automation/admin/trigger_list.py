@@ -125,7 +125,7 @@ class TriggerList(TriggerPages):
             date_format(timezone.localtime(at), "j M, H:00"),
         )
 
-    @admin.display(description=gettext_lazy("held back, 14 days"))
+    @admin.display(description=gettext_lazy("held back"))
     def held(self, trigger: Trigger) -> str:
         return f"{trigger.facts.held:,}"  # type: ignore[attr-defined]
 

@@ -38,23 +38,29 @@ class CalledOff(NamedTuple):
 
 
 _WAITING = """
-SELECT kind, version_id, count(*) FROM (
+SELECT t.id, w.kind, w.version_id, count(*) FROM unnest(%(triggers)s::bigint[]) AS t(id) CROSS JOIN LATERAL (
   (SELECT 'd' AS kind, version_id FROM automation_execution
-   WHERE trigger_id = %(trigger)s AND status = 'pending' AND due_at IS NOT NULL LIMIT %(limit)s)
+   WHERE trigger_id = t.id AND status = 'pending' AND due_at IS NOT NULL LIMIT %(limit)s)
   UNION ALL
   (SELECT 'm', version_id FROM automation_delivery
-   WHERE trigger_id = %(trigger)s AND status = 'pending' LIMIT %(limit)s)) waiting GROUP BY 1, 2
+   WHERE trigger_id = t.id AND status = 'pending' LIMIT %(limit)s)) w GROUP BY 1, 2, 3
 """
 
 
-def waiting(trigger_id: int) -> list[Waiting]:
-    """What waits, by version, oldest first; each kind is counted up to COUNTED rows."""
-    found: dict[int, Counter[str]] = defaultdict(Counter)
+def waiting(trigger_ids: Collection[int]) -> dict[int, list[Waiting]]:
+    """What waits of each, by version, oldest first; nothing of those for whom nothing waits.
+
+    One query; each kind is counted up to COUNTED rows of a trigger.
+    """
+    found: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"trigger": trigger_id, "limit": COUNTED})
-        for kind, version_id, n in cursor.fetchall():
-            found[version_id][kind] += n
-    return [Waiting(version_id, n["d"], n["m"]) for version_id, n in sorted(found.items())]
+        cursor.execute(_WAITING, {"triggers": list(trigger_ids), "limit": COUNTED})
+        for trigger_id, kind, version_id, n in cursor.fetchall():
+            found[trigger_id][version_id][kind] += n
+    return {
+        trigger_id: [Waiting(version_id, n["d"], n["m"]) for version_id, n in sorted(versions.items())]
+        for trigger_id, versions in found.items()
+    }
 
 
 def call_off(trigger_id: int) -> CalledOff:

@@ -30,7 +30,7 @@ def test_decisions_that_wait_are_called_off_and_counted() -> None:
     trigger = make_trigger(actions=[EMAIL], timing=DELAY)
     send(*known(), incoming())
     decide_all()
-    assert calling_off.waiting(trigger.pk) == [Waiting(trigger.current_version_id or 0, 1, 0)]
+    assert calling_off.waiting([trigger.pk]) == {trigger.pk: [Waiting(trigger.current_version_id or 0, 1, 0)]}
     publish.set_mode(trigger.pk, Mode.PAUSED, by=None)
     assert calling_off.call_off(trigger.pk) == CalledOff(1, 0)
     stored = Execution.objects.get()
@@ -44,7 +44,7 @@ def test_decisions_that_wait_are_called_off_and_counted() -> None:
     assert held(trigger.pk) == 1
     publish.publish(trigger, by=None, mode=Mode.LIVE)
     assert sum(due.decide_due(lane) for lane in Priority) == 0
-    assert calling_off.waiting(trigger.pk) == []
+    assert calling_off.waiting([trigger.pk]) == {}
 
 
 def test_messages_that_wait_are_called_off_and_give_back_their_places() -> None:
