@@ -15,7 +15,7 @@ PRODUCTION := DEBUG=false SECRET_KEY="$$($(BIN)/python -c 'import secrets; print
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --no-header $(UPGRADE)
 
-.PHONY: help setup setup-run up demo test check chaos mutants audit lock format bench clean
+.PHONY: help setup setup-run up demo test check chaos mutants audit lock format bench pages screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -32,6 +32,12 @@ demo: setup-run ## a small shop and two weeks of its events, end to end, on this
 
 bench: setup ## measure throughput and latency against the floor
 	$(BIN)/python manage.py bench
+
+pages: setup ## server time of each list of the admin, over a million events
+	$(BIN)/python -m analytics.bench.pages
+
+screenshots: setup ## the pictures of the documentation, of a demo made for them
+	$(BIN)/python -m tests.screenshots
 
 test: setup ## all tests, on PostgreSQL and Redis of their own
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
