@@ -124,11 +124,13 @@ def _fill(events: int) -> None:
         )
         publish.publish(trigger, by=None, mode=Mode.SHADOW)
     with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
         fill.customers(cursor, CUSTOMERS)
         fill.past_events(cursor, events, CUSTOMERS)
         cursor.execute(_DECISIONS, {"trigger": trigger.pk, "version": trigger.current_version_id})
         cursor.execute(_DELIVERIES)
         cursor.execute("ANALYZE")
+        cursor.execute("RESET statement_timeout")
     print(f"filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 

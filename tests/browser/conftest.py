@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-INSTALL_SECONDS = 120
+from tests.browser.chromium import MISSING, QUIET, chromium
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,26 +20,6 @@ def static_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before, settings.STATIC_ROOT = settings.STATIC_ROOT, tmp_path_factory.mktemp("static")
     yield
     settings.STATIC_ROOT = before
-
-
-def chromium(own: Path) -> str:
-    """The browser of this machine, else Playwright's own, fetched now if need be; empty without any."""
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
-    if own.exists() or _fetched():
-        return str(own)
-    return ""
-
-
-@cache
-def _fetched() -> bool:
-    """Whether Playwright could fetch its browser; where there is no network, it could not."""
-    command = (sys.executable, "-m", "playwright", "install", "chromium")
-    try:
-        return subprocess.run(command, capture_output=True, timeout=INSTALL_SECONDS).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +33,7 @@ def browser() -> Iterator[Any]:
         with playwright.sync_playwright() as driver:
             path = chromium(Path(driver.chromium.executable_path))
             if not path:
-                pytest.skip("NO BROWSER: neither chromium on the PATH nor a download; no page was looked at")
+                pytest.skip(MISSING)
             started = driver.chromium.launch(executable_path=path, headless=True, args=list(QUIET))
             yield started
             started.close()

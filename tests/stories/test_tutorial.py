@@ -111,6 +111,24 @@ class Terminal:
         return out.getvalue()
 
 
+def cards(labels: dict[str, str]) -> dict[str, str]:
+    """The conditions and actions that the cards of the editor's table stand for; takes them out of `labels`."""
+    from automation.actions.registry import ACTIONS
+    from automation.engine.operators import OPERATORS
+
+    assert labels.pop("Card") == "What stands on it"
+    field, operator, value = labels.pop("where a property…").split(" · ")
+    (name,) = [name for name, known in OPERATORS.items() if known.label == operator]
+    label, template = labels.pop("Then").split(" · ")
+    (action,) = [key for key, plugin in ACTIONS.items() if plugin.label == label]
+    row = {"field": field, "operator": name, "value": int(value)}
+    when = {"type": "event_match", "event_type": labels.pop("When"), "data_conditions": [row]}
+    return {
+        "conditions": json.dumps([when]),
+        "actions": json.dumps([{"type": action, "template_id": template}]),
+    }
+
+
 def fill(client: Client, page: str, labels: dict[str, str], **more: str) -> None:
     """Fill a form of the admin by its labels, the way a person does, and save it."""
     form = client.get(reverse(page)).context["adminform"].form
@@ -136,6 +154,7 @@ def test_the_tutorial_runs_as_it_is_written(
     live_server: Any, eager: None, mailbox: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S-007, H-001: from nothing to a mail, and to why the next one does not go out."""
+    from automation import wording
     from automation.models import Trigger
 
     terminal = Terminal(live_server.url)
@@ -157,14 +176,18 @@ def test_the_tutorial_runs_as_it_is_written(
     (html,) = blocks(4, "html")
     fill(client, "admin:automation_template_add", fields(4), html=html)
 
-    conditions, actions = blocks(5, "json")
-    fill(client, "admin:automation_trigger_add", fields(5), conditions=conditions, actions=actions)
-    confirm = reverse("admin:automation_trigger_publish", args=[Trigger.objects.get().pk])
-    seen = client.get(confirm).context["form"]["fingerprint"].value()
-    assert client.post(confirm, {"fingerprint": seen, "_publish": "Go live"}).status_code == 302
+    labels = fields(5)
+    parts = cards(labels)
+    fill(client, "admin:automation_trigger_add", labels, **parts)
     (sentence,) = re.findall(r"^> (.+)$", section(5), re.MULTILINE)
-    page = reverse("admin:automation_trigger_change", args=[Trigger.objects.get().pk])
-    assert sentence in client.get(page).content.decode()
+    trigger = Trigger.objects.get()
+    assert wording.sentence(trigger.document()) == sentence
+    assert trigger.mode == "draft"
+    assert "*Go live*." in section(5)
+    page = reverse("admin:automation_trigger_publish", args=[trigger.pk])
+    form = client.get(page).context["form"]
+    answer = client.post(page, {"fingerprint": form["fingerprint"].value(), "_publish": "1"})
+    assert answer.status_code == 302
 
     (first,) = commands(6)
     accepted, decided = documents(terminal.run(first))
