@@ -25,7 +25,7 @@ DEMO = ("demo", "--json", "--seed=7", "--customers=400", "--events=6000", "--por
 WIDE, TALL, PHONE = (
     {"width": width, "height": height} for width, height in ((1280, 860), (1280, 1200), (400, 860))
 )
-TALLEST = 1200  # Pixels; a longer page is cut off below.
+TALLEST = 1050  # Pixels; a longer page is cut off below, a tall window is not.
 LARGEST = 300_000  # Bytes.
 TRIGGER = "Cart recovery"
 LINK = "#result_list tbody a[href*='/change/']"
@@ -92,8 +92,11 @@ class Camera:
         """The page from its top, as docs/images/<name>.png."""
         self.page.wait_for_timeout(900)  # The preview asks after half a second; charts and badges follow.
         self.page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
-        height = min(TALLEST, self.page.evaluate("document.documentElement.scrollHeight"))
-        clip = {"x": 0, "y": 0, "width": self.page.viewport_size["width"], "height": height}
+        window = self.page.viewport_size
+        height = min(
+            max(TALLEST, window["height"]), self.page.evaluate("document.documentElement.scrollHeight")
+        )
+        clip = {"x": 0, "y": 0, "width": window["width"], "height": height}
         path = IMAGES / f"{name}.png"
         self.page.screenshot(path=str(path), full_page=True, clip=clip)
         size = path.stat().st_size
