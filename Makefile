@@ -34,7 +34,8 @@ bench: setup ## measure throughput and latency against the floor
 	$(BIN)/python manage.py bench
 
 pages: setup ## server time of each list of the admin, over a million events
-	$(BIN)/python -m analytics.bench.pages
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+		BECKON_HOME="$$home" DATABASE_URL= REDIS_URL= $(BIN)/python manage.py bench_pages $(ARGS)
 
 screenshots: setup ## the pictures of the documentation, of a demo made for them
 	$(BIN)/python -m tests.screenshots

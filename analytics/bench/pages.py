@@ -1,22 +1,29 @@
-"""How long the server takes for each list of the admin, over a million events and a million decisions.
-
-`python -m analytics.bench.pages` starts servers of its own in a folder that is removed afterwards, fills the
-tables inside the database, opens each list as a superuser and prints the median of five answers.
-"""
+"""How long the server takes for each list of the admin, over a million events and a million decisions."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import shutil
 import statistics
-import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from analytics.bench import fill
+from analytics.bench.errors import UnsafeError
+from automation.engine.types import Mode
+from automation.models import Template, Trigger
+from automation.models.partitioned import ensure_partitions
+from automation.pipeline import publish
 
 EVENTS, CUSTOMERS, TURNS = 1_000_000, 20_000, 5
 TARGET_MS = 300
@@ -50,67 +57,21 @@ class Figure(NamedTuple):
     queries: int
 
 
-def main() -> None:
-    """Fill, measure, print; exit code 1 when a page takes longer than the target."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=EVENTS)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
-    home = tempfile.mkdtemp(prefix="beckon-pages-")
-    os.environ.update(
-        BECKON_HOME=home,
-        DJANGO_SETTINGS_MODULE="config.settings",
-        DATABASE_URL="",
-        REDIS_URL="",
-        ALLOWED_HOSTS="testserver",
-    )
-    try:
-        found = _measured(options.events)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    slow = [figure for figure in found if figure.median_ms > TARGET_MS]
-    if options.json:
-        print(json.dumps({"events": options.events, "pages": [figure._asdict() for figure in found]}))
-    else:
-        print(f"{'page':<48}{'median':>10}{'slowest':>10}{'queries':>9}")
-        for one in found:
-            print(f"{one.page:<48}{one.median_ms:>7.0f} ms{one.slowest_ms:>7.0f} ms{one.queries:>9}")
-        print(f"{len(slow)} of {len(found)} pages above {TARGET_MS} ms, with {options.events:,} events")
-    sys.exit(1 if slow else 0)
+def measured(events: int) -> list[Figure]:
+    """Fill the database of the settings, which must be empty, and measure; slowest first.
 
-
-def _measured(events: int) -> list[Figure]:
-    import django
-
-    django.setup()
+    Raises UnsafeError when there is a table in it: what is filled in cannot be told from what was there.
+    """
+    if connection.introspection.table_names():
+        raise UnsafeError("This database is not empty. `make pages` makes one of its own.")
     warnings.filterwarnings("ignore", "No directory at")  # Whitenoise's: collectstatic has not run.
-    from django.core.management import call_command
-
-    from config.servers import attached
-
-    with attached():
-        call_command("migrate", verbosity=0)
-        _fill(events)
-        found = sorted(_figures(), key=lambda figure: -figure.median_ms)
-        from django.db import connections
-
-        connections.close_all()
-        return found
+    call_command("migrate", verbosity=0)
+    _fill(events)
+    return sorted(_figures(), key=lambda figure: -figure.median_ms)
 
 
 def _fill(events: int) -> None:
     """Customers, their past, a decision on each event, and a delivery for each that fired."""
-    from datetime import UTC, datetime
-
-    from django.db import connection
-
-    from analytics.bench import fill
-    from automation.engine.types import Mode
-    from automation.models import Template, Trigger
-    from automation.models.partitioned import ensure_partitions
-    from automation.pipeline import publish
-
-    started = time.perf_counter()
     ensure_partitions(datetime.now(UTC), back=2)
     Template.objects.create(
         key="hello", name="Hello", subject="Hello", html="<p>Hello</p>", is_published=True
@@ -131,18 +92,10 @@ def _fill(events: int) -> None:
         cursor.execute(_DELIVERIES)
         cursor.execute("ANALYZE")
         cursor.execute("RESET statement_timeout")
-    print(f"filled in {time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 
 def _figures() -> Iterator[Figure]:
-    from django.contrib import admin
-    from django.contrib.auth import get_user_model
-    from django.db import connection
-    from django.test import Client
-    from django.test.utils import CaptureQueriesContext
-    from django.urls import reverse
-
-    client = Client()
+    client = Client(HTTP_HOST=settings.ALLOWED_HOSTS[0])
     user: Any = get_user_model().objects.create_superuser("bench")
     client.force_login(user)
     pages = {
@@ -158,11 +111,7 @@ def _figures() -> Iterator[Figure]:
             answer = client.get(url)
             times.append((time.perf_counter() - began) * 1000)
             if answer.status_code != 200:
-                raise SystemExit(f"{url} answered {answer.status_code}")
+                raise RuntimeError(f"{url} answered {answer.status_code}")
         with CaptureQueriesContext(connection) as asked:
             client.get(url)
         yield Figure(name, statistics.median(times), max(times), len(asked))
-
-
-if __name__ == "__main__":
-    main()
