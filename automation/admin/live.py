@@ -117,7 +117,9 @@ class Live:
         timed.sort(key=lambda entry: entry[0], reverse=True)
         newest = max((row.last_at for row in refused), default=since)
         stamp = f"{newest.timestamp():.6f}" if newest else ""
-        behind = _behind(found, chips, after, datetime.now(UTC))
+        # By outcome an event appears when it is decided, which may be after later ones were.
+        fresh = _PATIENCE if wanted.show in live_rows.STATUSES else _FRESH
+        behind = _behind(found, chips, after, datetime.now(UTC), fresh)
         return [document for _at, document in timed[: live_rows.ROWS]], f"{behind}-{stamp}"
 
 
@@ -133,13 +135,15 @@ def said(pulse: live_rows.Pulse) -> str:
     }
 
 
-def _behind(found: Sequence[Row], chips: Mapping[int, Sequence[Chip]], after: int, now: datetime) -> int:
+def _behind(
+    found: Sequence[Row], chips: Mapping[int, Sequence[Chip]], after: int, now: datetime, fresh: timedelta
+) -> int:
     """The id up to which nothing will change: what lies above it is asked for again, so that its chips turn."""
     cursor = after
     for event in sorted(found, key=lambda one: one.id):
         age = now - event.received_at
         is_settled = all(chip.is_settled for chip in chips[event.id])
-        if age < _FRESH or (age < _PATIENCE and not is_settled):
+        if age < fresh or (age < _PATIENCE and not is_settled):
             break
         cursor = event.id
     return cursor

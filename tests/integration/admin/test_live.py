@@ -106,6 +106,23 @@ def test_an_undecided_event_waits_and_its_chip_turns(root: Client) -> None:
 
 
 @decides
+def test_by_outcome_an_event_appears_when_it_is_decided(root: Client) -> None:
+    """Also when a later one was decided before it."""
+    make_trigger("fires", on="page_view")
+    first, second = send(incoming("page_view", "alice"), incoming("page_view", "bob"))
+    waiting = QueuedEvent.objects.get(pk=first.event_id)
+    QueuedEvent.objects.filter(pk=first.event_id).delete()
+    decide_all()
+    Event.objects.update(received_at=datetime.now(UTC) - timedelta(seconds=20))
+    answer = poll(root, show="fired")
+    assert [row["id"] for row in answer["rows"]] == [f"e{second.event_id}"]
+    waiting.save(force_insert=True)
+    decide_all()
+    again = poll(root, answer["cursor"], show="fired")
+    assert f"e{first.event_id}" in {row["id"] for row in again["rows"]}
+
+
+@decides
 def test_a_held_event_and_an_import_say_so(root: Client) -> None:
     """Not every event is decided."""
     make_trigger("fires", on="page_view")
