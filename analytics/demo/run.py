@@ -10,6 +10,7 @@ from threading import Event
 from typing import Final
 
 from analytics.demo import article, install, summary
+from analytics.demo.backdate import backdate
 from analytics.demo.replay import Replay
 from analytics.demo.screen import Screen
 from analytics.demo.settle import settle, wait_for_room
@@ -65,6 +66,8 @@ def _run(
         token = install.issue_key()
     with Replay(url, token, ended=ended) as replay:
         before = _send(replay, shop, screen, ended)
+        with screen.step("decisions moved to the days of their events"):
+            backdate()
         with screen.step("numbers counted in the database, invariants verified"):
             counted, arrived = _count(ledger, ended)
             waits = summary.waits()
