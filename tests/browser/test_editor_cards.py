@@ -133,13 +133,17 @@ def test_untouched_nodes_stay_deep_equal(editor: Open) -> None:
     """S-002: one card is added; a node of a kind that is not known here comes back as it was."""
     strange = {"type": "of_tomorrow", "parts": [{"a": [1, 2.5, None]}], "text": "<b>€</b>"}
     made = trigger(conditions=[CART, RICH])
-    apps.get_model("automation.Trigger").objects.filter(pk=made.pk).update(conditions=[CART, strange, RICH])
+    richer = {"type": "segment", "segment": "vip", "colour": "red"}  # A known kind with a field of tomorrow.
+    apps.get_model("automation.Trigger").objects.filter(pk=made.pk).update(
+        conditions=[CART, strange, RICH, richer]
+    )
     one = editor()
     one.change(made.pk)
     assert one.page.locator('[data-card="/conditions/1"] textarea').count() == 1
+    assert one.page.locator('[data-card="/conditions/3"] textarea').count() == 1
     one.at("/conditions/add").select_option(label="Segment")
-    assert one.document()[:3] == [CART, strange, RICH]
-    assert one.document()[3]["type"] == "segment"
+    assert one.document()[:4] == [CART, strange, RICH, richer]
+    assert one.document()[4]["type"] == "segment"
 
 
 def test_what_cannot_be_read_stays_in_the_textarea(editor: Open) -> None:

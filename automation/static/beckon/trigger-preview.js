@@ -60,6 +60,7 @@ class TriggerPreview extends HTMLElement {
         body: JSON.stringify({ conditions, actions, guards, trigger: Number(this.dataset.trigger) || null, explain: this.chosen }),
         signal: running.signal,
       });
+      if (answer.status === 429) return this.schedule(1000 * (Number(answer.headers.get("Retry-After")) || 2));
       if (!answer.ok) throw new Error(answer.status);
       this.show(await answer.json());
     } catch (error) {
