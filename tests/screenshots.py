@@ -35,7 +35,6 @@ PAGES = {
     "overview": "",
     "live-events": "automation/event/live/",
     "triggers": "automation/trigger/",
-    "trigger-recipes": "automation/trigger/add/",
     "customers": "profiles/profile/",
     "decisions": "automation/execution/",
     "deliveries": "automation/delivery/",
@@ -152,8 +151,10 @@ def take_all(browser: Any, url: str) -> None:
     camera.take("customer-why-not")
     camera.page.context.close()
     wide = Camera(browser, url, has_sidebar=False, viewport=TALL)
+    wide.go(f"{ADMIN}automation/trigger/add/")
+    wide.take("trigger-recipes")
     editor(wide, "trigger-editor")
-    editor(wide, "trigger-why-not", "VIP", person="[data-outcome=not_met]")
+    editor(wide, "trigger-why-not", "Milestone", person="[data-outcome=not_met]")
     dark = Camera(browser, url, has_sidebar=False, viewport=TALL, color_scheme="dark")
     editor(dark, "trigger-editor-dark")
     editor(Camera(browser, url, viewport=PHONE), "trigger-editor-phone")

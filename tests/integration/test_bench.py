@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from analytics.bench import accounting, client, fill, printing, sizes
@@ -23,6 +24,7 @@ from analytics.bench.run import all_keys
 from analytics.bench.shapes import documents
 from analytics.bench.station_commands import accept, decide, incoming
 from analytics.bench.workload import Item, Moments, Stream, by_connection, moments
+from automation.models import Event
 from automation.pipeline import index
 from config.embedded import PROJECT
 
@@ -258,3 +260,11 @@ def test_what_was_shrunk_or_skipped_is_said_in_the_table() -> None:
     assert "| `latency.critical_idle.p99_ms` | 140 | – | – | ≤ 100 (40) | missed |" in text
     assert "- `latency`: 100 probes of each kind instead of 500." in text
     assert "- `skipped in this mode`: workers." in text
+
+
+@pytest.mark.django_db
+def test_pages_are_measured_in_an_empty_database_only() -> None:
+    """What is filled in could not be told from what was there."""
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("bench_pages", "--events", "10")
+    assert not Event.objects.exists()
