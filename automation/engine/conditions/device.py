@@ -22,7 +22,7 @@ _UNKNOWN = Result(Verdict.NOT_MET, reason="It is not known which device the cust
 _NO_EARLIER = Result(Verdict.NOT_MET, reason="No earlier device of the customer is known.")
 _LONG_AGO = Result(Verdict.NOT_MET, reason="The earlier device was used too long ago to call it a switch.")
 _PARTS = {"type": "kind of device", "os": "operating system"}
-_LABELS = {"is": "is", "switched": "has just changed"}
+_LABELS = {"is": "is", "switched": "has just changed, within"}
 
 
 def _known(at: str = "2025-06-02T12:00:00+00:00", **device: str) -> dict[str, Any]:
@@ -36,8 +36,8 @@ class Device(Condition):
     label = "Device"
     kind = "Where and when"
     help = "The last device known from events. A device that is not known is not met."
-    icon = "▯"
-    sentence = "the {part} of the customer {comparison} {values} {within_hours}"
+    icon = "▤"
+    sentence = "what they use: {part} {comparison} {values} {within_hours}"
     examples = (
         Example(
             "On a phone or a tablet",

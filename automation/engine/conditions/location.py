@@ -21,7 +21,7 @@ _LEVELS = ("country", "region", "city")
 _UNKNOWN = Result(Verdict.NOT_MET, reason="It is not known where the customer is.")
 _NO_EARLIER = Result(Verdict.NOT_MET, reason="No earlier place of the customer is known.")
 _NO_POINT = Result(Verdict.NOT_MET, reason="No coordinates of the customer are known.")
-_LABELS = {"is": "is", "changed": "has just changed", "within": "is on the map within"}
+_LABELS = {"is": "is", "changed": "has just changed", "within": "within (km, latitude, longitude)"}
 _IN_WORDS: dict[str, Any] = {"x-when": {"comparison": ["is", "changed"]}}
 _ON_MAP: dict[str, Any] = {"x-when": {"comparison": ["within"]}}
 
@@ -37,8 +37,8 @@ class Location(Condition):
     label = "Place"
     kind = "Where and when"
     help = "The last place known from events, to about a kilometre. A place that is not known is not met."
-    icon = "⌖"
-    sentence = "the {level} of the customer {comparison} {values} {radius_km} of {latitude} {longitude}"
+    icon = "◎"
+    sentence = "where they are: {level} {comparison} {values} {radius_km} {latitude} {longitude}"
     examples = (
         Example(
             "In one of two cities, however they are written",

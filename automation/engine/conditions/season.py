@@ -30,7 +30,7 @@ class Season(Condition):
     kind = "Where and when"
     help = "Every year, both days included, in the customer's time zone; may pass New Year."
     icon = "❄"
-    sentence = "it is between {start} and {end} of any year for the customer"
+    sentence = "it is between {start} and {end} for the customer"
     examples = (
         Example(
             "Early summer",
