@@ -32,7 +32,6 @@ WORDS = {
     "and": _("and"),
     "yes": _("yes"),
     "no": _("no"),
-    "comma": _("separated by commas"),
     "minutes": _("minutes"),
     "hours": _("hours"),
     "days": _("days"),

@@ -1,7 +1,6 @@
 /* <trigger-builder>: draws the JSON of a trigger's textareas as cards that read like sentences.
 
-   The textareas stay the truth: they hold what is saved, and whatever cannot be read or drawn stays in them.
-   Kinds, sentences, bounds and words come from the page; the browser judges nothing, it draws what the server says. */
+   The textareas stay the truth. The browser judges nothing: it draws what the page and the server say. */
 
 const LISTS = ["conditions", "actions", "cancel_when"];
 const MAX_GROUPS = 5;
@@ -11,9 +10,10 @@ const UNITS = { minutes: { minutes: 1, hours: 60, days: 1440 }, hours: { minutes
 const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
 const isPlain = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const plainName = (text) => text.replace(/^(event\.data|event|profile\.traits|profile|traits)\./, "").replace(/\[\]/g, "").replace(/[_.]/g, " ");
+const count = (number) => number.toLocaleString("en");
 const step = (key) => String(key).replace(/~/g, "~0").replace(/\//g, "~1");
 
-/* An element; properties that it has are set, others become attributes. Texts are never parsed as HTML. */
+/* An element with properties or attributes. Texts are never parsed as HTML. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -24,8 +24,6 @@ function make(tag, properties = {}, ...children) {
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
 }
-
-/* --- Values as a person writes them ----------------------------------------------------------------------- */
 
 /* "50" is a number, "yes" a text, and "\"50\"" the text 50: what is shown reads back as what it was. */
 function cast(text, isText) {
@@ -51,8 +49,6 @@ function castList(text, isText) {
   const parts = text.match(/"(?:[^"\\]|\\.)*"|[^,]+/g) ?? [];
   return parts.map((part) => part.trim()).filter(Boolean).map((part) => cast(part, isText && !part.startsWith('"')));
 }
-
-/* --- The schema ------------------------------------------------------------------------------------------- */
 
 class Schema {
   constructor(schema) {
@@ -105,8 +101,6 @@ class Schema {
     return node;
   }
 }
-
-/* --- The element ------------------------------------------------------------------------------------------ */
 
 class TriggerBuilder extends HTMLElement {
   static make = make;
@@ -207,8 +201,6 @@ class TriggerBuilder extends HTMLElement {
     if (words) this.live.textContent = words;
   }
 
-  // --- Problems and traces
-
   /* The innermost thing on the page that a pointer leads to: the object and the name of its field. */
   resolve(pointer) {
     const chain = [];
@@ -244,7 +236,7 @@ class TriggerBuilder extends HTMLElement {
   mark() {
     for (const place of this.places) {
       const mine = this.problems.get(place.object) ?? {};
-      const wrong = Object.entries(mine).filter(([name]) => place.names.has(name) || (place.isWhole && !this.fieldNames(place.object).has(name)));
+      const wrong = Object.entries(mine).filter(([name]) => place.names.has(name) || (place.isWhole && !this.places.some((one) => one.object === place.object && one.names.has(name))));
       place.notes.replaceChildren(...wrong.map(([, problem]) => make("span", {}, `${problem.message} ${problem.hint ?? ""} `)));
       place.notes.hidden = wrong.length === 0;
       place.element.classList.toggle("is-wrong", wrong.length > 0);
@@ -261,10 +253,6 @@ class TriggerBuilder extends HTMLElement {
     }
   }
 
-  fieldNames(object) {
-    return new Set(this.places.filter((place) => place.object === object).flatMap((place) => [...place.names].filter(Boolean)));
-  }
-
   /* What a person's event met on each card, and how many events passed it. */
   drawTrace() {
     for (const element of this.canvas.querySelectorAll(".builder-card, .builder-row")) {
@@ -273,8 +261,8 @@ class TriggerBuilder extends HTMLElement {
       const verdict = element.querySelector(":scope > .builder-verdict");
       const line = this.trace?.[pointer];
       const counted = this.counts?.[pointer];
-      const count = element.querySelector(":scope > .builder-head > .builder-count");
-      if (count) count.textContent = counted?.[0] && !this.trace ? this.passing(counted, this.broken?.[pointer]) : "";
+      const tally = element.querySelector(":scope > .builder-head > .builder-count");
+      if (tally) tally.textContent = counted?.[0] && !this.trace ? this.passing(counted, this.broken?.[pointer]) : "";
       verdict.hidden = !line;
       delete element.dataset.verdict;
       if (!line) continue;
@@ -288,8 +276,8 @@ class TriggerBuilder extends HTMLElement {
   }
 
   passing([reached, passed], broken) {
-    const said = this.t("pass", { passed: passed.toLocaleString("en"), reached: reached.toLocaleString("en") });
-    return broken ? `${said} · ${this.t("unclear", { n: broken.toLocaleString("en") })}` : said;
+    const said = this.t("pass", { passed: count(passed), reached: count(reached) });
+    return broken ? `${said} · ${this.t("unclear", { n: count(broken) })}` : said;
   }
 
   /* Inside "none of these" what is true speaks against it. */
@@ -303,8 +291,6 @@ class TriggerBuilder extends HTMLElement {
     return isInside;
   }
 
-  // --- Drawing
-
   draw(focus) {
     const target = focus ?? document.activeElement?.closest?.("[data-focus]")?.dataset.focus;
     this.places = [];
@@ -313,7 +299,7 @@ class TriggerBuilder extends HTMLElement {
     this.whenEvent = when < 0 ? undefined : conditions[when].event_type;
     const rest = conditions.map((_, index) => index).filter((index) => index !== when);
     this.canvas.replaceChildren(
-      this.section("when", when < 0 ? this.chooseEvent() : this.card("conditions", conditions, when, [when], "/conditions", 0)),
+      this.section("when", when < 0 ? this.chooseEvent() : this.card("conditions", conditions, when, [when], "/conditions", 0, true)),
       this.section("if", ...this.list("conditions", conditions, rest, "/conditions", 0)),
       this.section("then", ...this.list("actions", actions, actions.map((_, index) => index), "/actions", 0)),
       ...(this.areas.cancel_when ? [this.section("unless", ...this.list("cancel_when", cancel, cancel.map((_, index) => index), "/cancel_when", 0))] : []),
@@ -325,7 +311,7 @@ class TriggerBuilder extends HTMLElement {
 
   focusOn(target) {
     const found = [...this.canvas.querySelectorAll("[data-focus]")].find((one) => one.dataset.focus === target);
-    found?.focus({ preventScroll: false });
+    found?.focus();
   }
 
   section(kind, ...body) {
@@ -360,11 +346,10 @@ class TriggerBuilder extends HTMLElement {
     return [...cards, this.adder(list, items, pointer, depth)];
   }
 
-  card(list, items, index, shown, parent, depth) {
+  card(list, items, index, shown, parent, depth, isWhen = false) {
     const node = items[index];
     const pointer = `${parent}/${index}`;
     const kind = typeof node === "string" && list === "cancel_when" ? null : this.schema.kindOf(node, list);
-    const isWhen = parent === "/conditions" && shown.length === 1 && shown[0] === index && node?.type === "event_match" && this.whenEvent === node.event_type && this.doc.conditions.find((one) => one?.type === "event_match") === node;
     const card = make("div", { className: "builder-card", tabIndex: -1, role: "group", "data-card": pointer, "data-focus": pointer });
     const title = kind === null ? this.t("event") : kind ? kind.title : this.t("unknown_kind");
     card.setAttribute("aria-label", title);
@@ -399,7 +384,7 @@ class TriggerBuilder extends HTMLElement {
   }
 
   groupKind(node, kind, pointer) {
-    const select = make("select", { "data-focus": `${pointer}/type`, "data-field": `${pointer}/type`, "aria-label": this.t("group") },
+    const select = make("select", { "data-focus": `${pointer}/type`, "aria-label": this.t("group") },
       ...this.schema.kinds.conditions.filter((one) => one["x-joiner"]).map((one) => make("option", { value: one.properties.type.const, selected: one === kind }, one.title)));
     this.onChoice(select, () => {}, () => this.change(() => { node.type = select.value; }));
     return select;
@@ -438,14 +423,13 @@ class TriggerBuilder extends HTMLElement {
     const name = list === "actions" ? "add_action" : list === "cancel_when" ? "add_stop" : depth ? "add_to_group" : "add_condition";
     const select = make("select", { className: "builder-add", "aria-label": this.t(name), "data-focus": `${pointer}/add` }, make("option", { value: "" }, `+ ${this.t(name)}…`));
     const kinds = this.schema.kinds[list === "actions" ? "actions" : "conditions"].filter((kind) => !kind["x-joiner"] || depth < MAX_GROUPS);
-    const groups = new Map();
-    for (const kind of kinds) groups.set(kind["x-kind"] ?? "", [...(groups.get(kind["x-kind"] ?? "") ?? []), kind]);
     if (list === "cancel_when") select.append(make("option", { value: "event" }, this.t("an_event")));
-    for (const [heading, members] of groups) {
-      const options = members.map((kind) => make("option", { value: kinds.indexOf(kind) }, kind.title));
-      if (heading) select.append(make("optgroup", { label: heading }, ...options));
-      else select.append(...options);
-    }
+    let group = select;
+    kinds.forEach((kind, index) => { // They come sorted by heading.
+      const heading = kind["x-kind"];
+      if (heading && group.label !== heading) select.append(group = make("optgroup", { label: heading }));
+      group.append(make("option", { value: index }, kind.title));
+    });
     const button = make("button", { type: "button", className: "builder-go", hidden: true, "aria-label": this.t(name) }, this.t("add"));
     const add = () => {
       if (select.value === "") return;
@@ -498,6 +482,7 @@ class TriggerBuilder extends HTMLElement {
       if (this.applies(kind, node, name)) line.append(this.field(context, name));
     }
     const more = [];
+    const folded = []; // Names of what is in there.
     const below = [];
     for (const [name, property] of Object.entries(kind.properties)) {
       if (property.const !== undefined || drawn.has(name) || !this.applies(kind, node, name)) continue;
@@ -506,8 +491,9 @@ class TriggerBuilder extends HTMLElement {
       const field = this.field(context, name);
       const labelled = isBig && property["x-widget"] ? field : make("label", { className: "builder-labelled" }, make("span", {}, property.title), field, property.description ? make("span", { className: "help" }, property.description) : null);
       (isShown ? below : more).push(labelled);
+      if (!isShown) folded.push(name);
     }
-    const isUsed = Object.keys(kind.properties).some((name) => !drawn.has(name) && kind.properties[name].const === undefined && node[name] !== undefined && node[name] !== null && !kind.properties[name]["x-widget"] && kind.properties[name].type !== "object");
+    const isUsed = folded.some((name) => node[name] !== undefined && node[name] !== null);
     const before = place.notes;
     if (line.childNodes.length) parent.insertBefore(line, before);
     for (const one of below) parent.insertBefore(one, before);
@@ -535,8 +521,6 @@ class TriggerBuilder extends HTMLElement {
     return isSet || Object.entries(property["x-when"] ?? {}).every(([ruler, values]) => values.includes(node[ruler] ?? kind.properties[ruler].default));
   }
 
-  // --- Fields
-
   field(context, name) {
     const { kind, node, pointer, place } = context;
     const shape = this.schema.plain(kind.properties[name]);
@@ -560,9 +544,8 @@ class TriggerBuilder extends HTMLElement {
 
   control(one) {
     const { shape, value, set } = one;
-    if (shape["x-widget"] === "rows" || shape["x-widget"] === "steps") return this.items(one);
-    if (shape["x-widget"] === "days") return this.days(one);
-    if (shape["x-widget"] === "value") return this.operand(one);
+    const widget = { rows: "items", steps: "items", days: "days", value: "operand" }[shape["x-widget"]];
+    if (widget) return this[widget](one);
     if (shape.type === "object") return this.pairs(one);
     if (shape["x-unit"]) return this.duration(one);
     if (shape.enum || (shape.type === "boolean" && shape["x-labels"])) return this.options(one);
@@ -578,7 +561,7 @@ class TriggerBuilder extends HTMLElement {
   text({ value, read: parse, set, label, type = "text", wide = false, isLong = false, step: by }) {
     const input = isLong ? make("textarea", { rows: 3, value }) : make("input", { type, value, step: by });
     if (wide) input.classList.add("builder-wide");
-    input.setAttribute("aria-label", label ?? "");
+    if (label) input.setAttribute("aria-label", label);
     input.addEventListener("input", () => set(parse(input.value), { redraw: false }));
     return input;
   }
@@ -652,7 +635,7 @@ class TriggerBuilder extends HTMLElement {
 
   nameOf(one) {
     const label = one.label ?? plainName(one.value);
-    return one.seen === undefined ? label : this.t("seen", { name: label, seen: one.seen.toLocaleString("en") });
+    return one.seen === undefined ? label : this.t("seen", { name: label, seen: count(one.seen) });
   }
 
   offered(source, context) {
@@ -700,7 +683,6 @@ class TriggerBuilder extends HTMLElement {
     const ruled = operator["x-operands"]?.[node[shape["x-operator"]]] ?? "scalar";
     const types = this.typesOf(context);
     const isText = ruled === "text" || (types.length === 1 && types[0] === "text" && ["scalar", "list"].includes(ruled));
-    const wordy = { list: this.t("comma"), pair: "" }[ruled];
     if (ruled === "none") return [];
     if (ruled === "list") return this.text({ set, label, value: sayList([value ?? []].flat(), isText), read: (text) => castList(text, isText), wide: true });
     if (ruled === "duration") return this.duration({ ...one, shape: { "x-unit": "hours" } });
@@ -715,7 +697,7 @@ class TriggerBuilder extends HTMLElement {
       return this.options({ shape: { enum: [true, false], "x-labels": { true: this.t("yes"), false: this.t("no") } }, value, set: (chosen) => set(chosen, { redraw: false }) });
     }
     const isDate = ruled === "date" && (value === undefined || /^\d{4}-\d\d-\d\d$/.test(String(value)));
-    return this.text({ set, label: label ?? wordy, value: isText && typeof value === "string" ? value : say(value, isText), read: (text) => (text === "" ? undefined : cast(text, isText)), type: isDate ? "date" : "text" });
+    return this.text({ set, label, value: isText && typeof value === "string" ? value : say(value, isText), read: (text) => (text === "" ? undefined : cast(text, isText)), type: isDate ? "date" : "text" });
   }
 
   /* Name of the property that holds the path which a comparison looks at. */
