@@ -148,7 +148,7 @@ def take_all(browser: Any, url: str) -> None:
     camera.go(f"{ADMIN}profiles/profile/")
     camera.follow(LINK)
     camera.follow("a[href*='/why/']")
-    camera.page.locator("#content select").first.select_option(label="Cart recovery")
+    camera.page.locator("#content select").first.select_option(index=2)
     camera.page.locator("#content button[type=submit], #content input[type=submit]").first.click()
     camera.page.wait_for_load_state("load")
     camera.take("customer-why-not")
