@@ -162,7 +162,7 @@ def test_limits_and_goals_are_written_in_words(root: Client) -> None:
 
 
 def test_the_preview_reads_the_fields_as_the_form_does() -> None:
-    """S-053: what consists of several inputs is put together; the rest stays as it was sent."""
+    """What consists of several inputs is put together; the rest stays as it was sent."""
     sent = {"name": "A", "cooldown_minutes": "3", "cooldown_minutes_unit": "hours", "max_per_customer": "1"}
     assert composed(sent)["cooldown_minutes"] == 180
     assert composed(sent)["max_per_customer"] == "1"

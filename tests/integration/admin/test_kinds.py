@@ -17,13 +17,13 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_type_has_its_words() -> None:
-    """S-049 to S-053: one place says what each means."""
+    """One place says what each means."""
     assert set(kinds.WORDS) == set(kinds.MEANINGS) == {kind.value for kind in TriggerType}
     assert [value for value, _ in kinds.choices()] == [kind.value for kind in TriggerType]
 
 
 def test_a_list_is_filtered_by_type_and_shows_it(root: Client) -> None:
-    """S-049: a colour is never alone; the word stands in it."""
+    """A colour is never alone; the word stands in it."""
     for kind in TriggerType:
         rows.trigger(key=f"of-{kind.value}", type=kind.value, name=f"Of {kind.value}")
     page = root.get(reverse(LIST)).content.decode()
@@ -35,7 +35,7 @@ def test_a_list_is_filtered_by_type_and_shows_it(root: Client) -> None:
 
 
 def test_a_behavioral_trigger_may_use_every_condition(root: Client) -> None:
-    """S-049: the type limits nothing."""
+    """The type limits nothing."""
     context = {"type": "season", "start": "01-01", "end": "12-31"}
     rows.template()
     add(root, type="behavioral", conditions=[rows.CART, context])
