@@ -8,10 +8,11 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
-from tests.browser.visit import Visit
+from tests.browser.visit import PASSWORD, Visit
 
 CART = {
     "total_value": {"number": 9},
@@ -39,16 +40,28 @@ def shop() -> None:
     apps.get_model("profiles.Profile").objects.create(customer_id="ada", traits={"plan": "pro", "age": 36})
 
 
+def marketer(*, may_publish: bool = False) -> Any:
+    """A member of the group Marketer and no superuser; with the permission to publish on top, or not."""
+    user = get_user_model().objects.create_user("mara", "mara@example.com", PASSWORD, is_staff=True)
+    user.groups.add(Group.objects.get(name="Marketer"))
+    if may_publish:
+        user.user_permissions.add(Permission.objects.get(codename="publish_trigger"))
+    return user
+
+
 class Editor(Visit):
     """One window on the form of a trigger, already signed in."""
 
-    def __init__(self, browser: Any, base: str, *, width: int = 1300, script: bool = True) -> None:
+    def __init__(
+        self, browser: Any, base: str, *, width: int = 1300, script: bool = True, user: Any = None
+    ) -> None:
         super().__init__(browser, base, java_script_enabled=script)
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.set_default_timeout(8000)
-        user, _ = get_user_model().objects.get_or_create(
-            username="root", defaults={"is_staff": True, "is_superuser": True}
-        )
+        if user is None:
+            user, _ = get_user_model().objects.get_or_create(
+                username="root", defaults={"is_staff": True, "is_superuser": True}
+            )
         client = Client()
         client.force_login(user)
         cookie = client.cookies["sessionid"].value
@@ -72,6 +85,10 @@ class Editor(Visit):
     def focused(self) -> str:
         """The place that has the focus."""
         return str(self.page.evaluate("document.activeElement.dataset.focus ?? document.activeElement.name"))
+
+    def focused_text(self) -> str:
+        """The words of what has the focus."""
+        return str(self.page.evaluate("document.activeElement.textContent")).strip()
 
     def press(self, *keys: str) -> None:
         """Keys, one after another."""
