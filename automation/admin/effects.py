@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.db import OperationalError
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -17,6 +19,8 @@ from automation.engine.types import Mode, Reason
 from automation.engine.validate import validate_definition
 from automation.models import Trigger, TriggerVersion
 from automation.pipeline import calling_off, index
+
+log = logging.getLogger(__name__)
 
 DAYS = 14
 SECONDS = 1.2  # For each look back, so that the page answers within three.
@@ -42,6 +46,7 @@ class Effects:
     listeners: list[Trigger]  # Other live triggers that hear one of its events.
     kept: list[Kept]
     backtest: Backtest | None  # What it would have done in the last 14 days; None when it cannot be read.
+    is_slow: bool  # There is no `backtest`, because PostgreSQL gave up on it.
     bars: list[tuple[str, int]]  # A day and how often it would have fired.
     lacking: int  # Of `backtest`: held back because the customer does not agree, or does not any more.
     held: list[tuple[str, int]]  # Of `backtest`: every reason in words.
@@ -55,7 +60,13 @@ def of(trigger: Trigger, *, now: datetime) -> Effects:
     version, document = trigger.current_version, trigger.document()
     lines = wording.changes(version.definition, document).splitlines() if version else []
     definition, _problems = validate_definition(document)
-    found, difference = _looked_back(trigger, definition, now) if definition else (None, None)
+    found, difference, is_slow = None, None, False
+    if definition:
+        try:
+            found, difference = _looked_back(trigger, definition, now)
+        except OperationalError:  # It must not stand in the way of going live.
+            log.warning("the look back of trigger %s was too slow", trigger.pk, exc_info=True)
+            is_slow = True
     return Effects(
         is_new=version is None,
         changes=lines,
@@ -63,6 +74,7 @@ def of(trigger: Trigger, *, now: datetime) -> Effects:
         listeners=_listeners(trigger, definition) if definition else [],
         kept=_kept(trigger),
         backtest=found,
+        is_slow=is_slow,
         bars=_bars(found) if found else [],
         lacking=sum(found.held_back.get(reason, 0) for reason in _LACKING) if found else 0,
         held=[(_words(code), n) for code, n in found.held_back.items()] if found else [],

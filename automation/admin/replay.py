@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -14,13 +18,18 @@ from django.views.decorators.http import require_safe
 
 from automation import backtest
 from automation.admin import trace
+from automation.buckets import Buckets
 from automation.engine.definition import TriggerDefinition
 from automation.engine.rules import entry_names
 from automation.engine.validate import validate_definition
 from automation.models import Event, Trigger
 from profiles.masking import hidden, may_see, veil
 
+log = logging.getLogger(__name__)
+
 SHOWN: Final = 20  # Triggers on one page.
+SECONDS: Final = 3.0  # For all of them; who is not asked by then is named.
+RATE = Buckets(rate=0.5, burst=10)  # Pages of one user: each reads the customer's whole history.
 
 
 class Replays:
@@ -54,15 +63,26 @@ class Replays:
         named = [(one.pk, one.name) for one in triggers]
         wanted = [one for one in triggers if not chosen or str(one.pk) == chosen]
         is_masked = not may_see(request.user)
-        found = []
-        for trigger in wanted:
+        found: list[dict[str, Any]] = []
+        unasked: list[Trigger] = []
+        wait, begun = RATE.take(str(request.user.pk)), time.monotonic()
+        for trigger in wanted if not wait else ():
             definition, problems = validate_definition(trigger.document())
             if definition is None:
                 drawn = trace.Drawn([], [], next(iter(problems.values())).message)
             elif not chosen and not entry_names(definition.conditions) & {event.name, "*"}:
                 continue
+            elif time.monotonic() - begun > SECONDS:
+                unasked.append(trigger)
+                continue
             else:
-                drawn = trace.of_backtest(definition, self._judged(definition, event.pk, trigger.pk))
+                try:
+                    judged = self._judged(definition, event.pk, trigger.pk)
+                except OperationalError:  # PostgreSQL gave up on the time of a web request.
+                    log.warning("replaying event %s was too slow", event.pk, exc_info=True)
+                    unasked.append(trigger)
+                    continue
+                drawn = trace.of_backtest(definition, judged)
             found.append({"trigger": trigger, "trace": drawn.masked() if is_masked else drawn})
             if len(found) == SHOWN:
                 break
@@ -76,10 +96,15 @@ class Replays:
             "event_name": event.name.replace("_", " "),
             "customer": hidden(str(event.profile)) if is_masked else str(event.profile),
             "found": found,
+            "unasked": unasked[:SHOWN],
+            "is_busy": bool(wait),
             "triggers": named,
             "chosen": int(chosen) if chosen.isdecimal() else 0,
         }
-        return TemplateResponse(request, "admin/beckon/replay.html", context)
+        answer = TemplateResponse(request, "admin/beckon/replay.html", context, status=429 if wait else 200)
+        if wait:
+            answer["Retry-After"] = str(math.ceil(wait))
+        return answer
 
     def _judged(self, definition: TriggerDefinition, event_id: int, trigger_id: int) -> backtest.Explanation:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -22,6 +24,8 @@ from automation.explain import Explanation, NothingFoundError, event_names, expl
 from automation.models import Event, Trigger
 from profiles.masking import may_see, veil
 from profiles.models import Profile
+
+log = logging.getLogger(__name__)
 
 NEEDS = (
     "profiles.view_profile",
@@ -62,7 +66,13 @@ def page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profile) -> 
     if trigger is not None and found is not None:
         drawn = trace.of_explanation(found)
         if not found.is_stored and found.conditions:
-            drawn = replace(drawn, guards=_rails(trigger, found.event_id, timezone.now()), is_unjudged=False)
+            try:
+                rails = _rails(trigger, found.event_id, timezone.now())
+            except OperationalError:  # PostgreSQL gave up on the time of a web request.
+                log.warning("asking the guard rails again was too slow", exc_info=True)
+                problem = _("Too much is stored of this customer to say quickly what the guard rails saw.")
+            else:
+                drawn = replace(drawn, guards=rails, is_unjudged=False)
     if drawn is not None and not may_see(request.user):
         drawn = drawn.masked()
     shown = {

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,23 +43,30 @@ Ask = Callable[
     [Sequence[int], Sequence[Step]], Sequence[Step]
 ]  # Customers, their steps -> what is still open.
 
+_patience: ContextVar[bool] = ContextVar("patience", default=False)
+
 
 @contextmanager
 def reading(*, patiently: bool = False) -> Iterator[None]:
-    """Inside, PostgreSQL itself refuses every write; `patiently` lifts the time limits that web requests have.
+    """Inside, PostgreSQL itself refuses every write and gives up on a slow query (OperationalError).
 
+    `patiently` lifts the time limits that web requests have, also of every `reading` inside.
     The search for garbage rests: a hundred thousand events that all stay in use would be searched again and again.
     """
     is_outermost = gc.isenabled()
     gc.disable()
+    before = _patience.set(patiently or _patience.get())
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
-            if patiently:
+            if _patience.get():
                 cursor.execute("SET LOCAL statement_timeout = 0")
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            else:
+                cursor.execute("SET LOCAL statement_timeout = '3s'")
             yield
     finally:
+        _patience.reset(before)
         if is_outermost:
             gc.enable()
 
@@ -128,7 +136,9 @@ class Replay:
         keys = dict(Trigger.objects.values_list("pk", "key")) if open_steps else {}
 
         def meet(profile_ids: Sequence[int], steps: Sequence[Step]) -> Sequence[Step]:
-            self._courses |= past.courses(profile_ids, self.plan, keys, self.since, self.until)
+            unknown = [pk for pk in profile_ids if pk not in self._courses]  # `look` may have met them.
+            if unknown:
+                self._courses |= past.courses(unknown, self.plan, keys, self.since, self.until)
             return steps
 
         for step in self._in_chunks(open_steps, meet, LOADING_SHARE):
@@ -140,7 +150,8 @@ class Replay:
         """What the engine would see at one event, before anything is judged."""
         event = entry.event
         keys = dict(Trigger.objects.values_list("pk", "key"))
-        course = past.courses([event.profile_id], self.plan, keys, self.since, self.until)[event.profile_id]
+        self._courses |= past.courses([event.profile_id], self.plan, keys, self.since, self.until)
+        course = self._courses[event.profile_id]
         facts, after = _facts(event, course)
         at = event.occurred_at
         return Look(facts, course.customer.state(after, course.dead_at(at), at))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
-from automation import contact
+from automation import backtest, contact
 from automation.admin import timeline as timelines
 from automation.engine.suppression import Ask, Outcome, judge
 from automation.models import AuditEntry, SendReservation, Trigger
@@ -344,6 +346,17 @@ def test_why_asks_the_judge_again_where_nothing_is_stored(root: Client) -> None:
     assert found["found"].outcome == "not met"
     assert {rail.code: rail.is_ok for rail in found["trace"].guards}["no_consent"] is False
     assert {rail.code: rail.is_ok for rail in found["trace"].guards}["unsubscribed"] is True
+
+
+def test_why_says_when_the_judge_took_too_long(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    by, profile = rows.trigger(), rows.customer("unasked")
+    rows.event(profile, ago=1, data={"total_value": 12})
+    monkeypatch.setattr(backtest, "explain", Mock(side_effect=OperationalError("statement timeout")))
+
+    found = root.get(url(profile, "why"), {"trigger": by.pk}).context
+
+    assert "Too much is stored" in found["problem"]
+    assert found["trace"].is_unjudged
 
 
 def test_why_says_when_there_is_no_such_event(root: Client) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from automation.backtest import window
 from automation.engine.types import Mode
 from automation.models import AuditEntry, CatalogueEntry, Execution, Trigger, TriggerVersion
 from automation.pipeline import asking, index, publish
@@ -189,3 +192,13 @@ def test_an_automatic_pause_shows_its_reason(root: Client) -> None:
     CatalogueEntry.objects.all().delete()
     for url in (reverse("admin:automation_trigger_change", args=[trigger.pk]), reverse(LIST)):
         assert "120 events of this hour could not be checked." in root.get(url).content.decode()
+
+
+def test_a_slow_look_back_does_not_stand_in_the_way(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-079: what PostgreSQL gave up on is said, and it goes live all the same."""
+    trigger = rows.trigger(mode=Mode.DRAFT)
+    monkeypatch.setattr(window, "entries", Mock(side_effect=OperationalError("statement timeout")))
+    answer = root.get(page(trigger))
+    assert "Too much is stored to say quickly" in answer.content.decode()
+    confirm(root, trigger)
+    assert Trigger.objects.get().mode == "live"

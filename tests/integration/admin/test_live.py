@@ -6,14 +6,18 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.db import connection
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from automation.admin import live_rows
+from automation import backtest
+from automation.admin import live_rows, replay
+from automation.backtest import past
 from automation.engine.types import Mode
 from automation.models import Delivery, Event, Execution, QueuedEvent, RejectedRequest, WriteKey
 from automation.pipeline import catalogue
@@ -290,8 +294,8 @@ def test_personal_data_are_masked_without_the_permission(sign_in: SignIn) -> Non
         assert "alice.w" not in analyst.get(page).content.decode()
         assert "Alicia" not in analyst.get(page).content.decode()
         assert who in marketer.get(page).content.decode()
-    replay = reverse("admin:automation_event_replay", args=[Event.objects.get().pk])
-    assert "alice.w" not in analyst.get(replay).content.decode()
+    again = reverse("admin:automation_event_replay", args=[Event.objects.get().pk])
+    assert "alice.w" not in analyst.get(again).content.decode()
 
 
 @decides
@@ -356,3 +360,55 @@ def test_a_trigger_is_made_from_an_event(root: Client) -> None:
     form = root.get(url).context["adminform"].form
     assert form.initial["conditions"] == [{"type": "event_match", "event_type": "wish_listed"}]
     assert "wish_listed" in root.get(url).content.decode()
+
+
+def test_a_replay_has_three_seconds_and_names_whom_it_did_not_ask(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-085: time runs out after the first trigger; the second can be asked alone."""
+    event, _first, second = rows.event(rows.customer()), rows.trigger("a"), rows.trigger("b")
+    url = reverse("admin:automation_event_replay", args=[event.pk])
+    explain = backtest.explain
+
+    def long(*args: Any, **kwargs: Any) -> backtest.Explanation:
+        monkeypatch.setattr(replay, "SECONDS", 0.0)
+        return explain(*args, **kwargs)
+
+    monkeypatch.setattr(backtest, "explain", long)
+    found = root.get(url).context
+    assert [one.pk for one in found["unasked"]] == [second.pk]
+    assert len(found["found"]) == 1
+    monkeypatch.setattr(replay, "SECONDS", 3.0)
+    monkeypatch.setattr(backtest, "explain", Mock(side_effect=OperationalError("statement timeout")))
+    assert "it took too long" in root.get(url, {"trigger": second.pk}).content.decode()
+
+
+def test_replays_are_limited(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-085: a person who asks again and again is told to wait, before anything is judged."""
+    rows.trigger()
+    url = reverse("admin:automation_event_replay", args=[rows.event(rows.customer()).pk])
+    replay.RATE.forget()
+    while not (wait := replay.RATE.take(str(User.objects.get().pk))):
+        pass
+    assert wait
+    monkeypatch.setattr(backtest, "explain", Mock(side_effect=AssertionError))
+    answer = root.get(url)
+    assert (answer.status_code, answer["Retry-After"]) == (429, "2")
+    assert "Wait a moment" in answer.content.decode()
+
+
+def test_an_explained_customer_is_loaded_once(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking and judging share what is known of the customer, and PostgreSQL gives up early."""
+    event, trigger = rows.event(rows.customer()), rows.trigger()
+    loaded = []
+    courses = past.courses
+
+    def counting(*args: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            loaded.append(cursor.fetchone()[0])
+        return courses(*args)
+
+    monkeypatch.setattr(past, "courses", counting)
+    root.get(reverse("admin:automation_event_replay", args=[event.pk]), {"trigger": trigger.pk})
+    assert loaded == ["3s"]
