@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "automation.viewer_zone.ViewerZoneMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -272,7 +273,9 @@ CONSENT_OPT_IN = declare(
 QUIET_START = declare("BECKON_QUIET_START", "21:00", "Quiet hours begin (customer's time, marketing only).")
 QUIET_END = declare("BECKON_QUIET_END", "08:00", "Quiet hours end; the same time as the start: none.")
 QUIET_HOURS = (time.fromisoformat(QUIET_START), time.fromisoformat(QUIET_END))
-DEFAULT_TIME_ZONE = declare("BECKON_TIME_ZONE", "UTC", "Zone of customers whose own is not known.")
+DEFAULT_TIME_ZONE = declare(
+    "BECKON_TIME_ZONE", "UTC", "Zone of the admin's pages, and of customers whose own is not known."
+)
 BEST_HOUR = declare(
     "BECKON_BEST_HOUR", 10, "Hour of the customer's day for `optimal_personal` without a known one."
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -195,5 +195,5 @@ def chain_state() -> tuple[str, bool]:
     newest = f"Newest entry: {head_id}:{head_hash} (note it outside this database)." if head_id else ""
     if check is None or check.complete_at is None:
         return f"Not verified yet: the periodic check has not run. {newest}", False
-    at = links.clock(check.complete_at.astimezone(UTC))
+    at = links.clock(check.complete_at)
     return f"Verified up to entry {check.head_id}:{check.head_hash} on {at}. {newest}", False

@@ -17,6 +17,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from automation import snippets
+from automation.admin import links
 from automation.models import WriteKey
 from automation.rotation import (
     KEEP_DAYS,
@@ -215,4 +216,4 @@ def _may_give_admin(request: HttpRequest) -> bool:
 
 
 def _end(key: WriteKey) -> str:
-    return f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "without an end"
+    return f"until {links.clock(key.expires_at)}" if key.expires_at else "without an end"
