@@ -1,4 +1,4 @@
-"""Rejected requests, who may read them, and indexes for lists of one trigger and of one reason."""
+"""Rejected requests, and who may read them."""
 
 import django.db.models.functions.datetime
 from django.apps import apps as installed
@@ -76,19 +76,6 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={"indexes": [models.Index(models.F("last_at").desc(), name="rejected_last")]},
-        ),
-        migrations.AddIndex(
-            model_name="execution",
-            index=models.Index(models.F("trigger"), models.F("id").desc(), name="execution_trigger"),
-        ),
-        migrations.AddIndex(
-            model_name="execution",
-            index=models.Index(
-                models.F("reason"),
-                models.F("id").desc(),
-                name="execution_reason",
-                condition=models.Q(("reason", ""), _negated=True),
-            ),
         ),
         migrations.RunPython(assign, migrations.RunPython.noop),
     ]

@@ -1,4 +1,4 @@
-"""Tables partitioned by month: the migration operation that makes them, and their partitions."""
+"""Tables partitioned by month: the migration operations that make and index them, and their partitions."""
 
 from __future__ import annotations
 
@@ -42,6 +42,61 @@ class CreatePartitionedModel(migrations.CreateModel):
         schema_editor.execute(f'ALTER SEQUENCE "{table}_id_seq" OWNED BY "{table}"."id"')
         schema_editor.execute(f'CREATE TABLE "{table}_rest" PARTITION OF "{table}" DEFAULT')
         schema_editor.deferred_sql.extend(schema_editor._model_indexes_sql(model))  # type: ignore[attr-defined]
+
+
+class AddPartitionedIndex(migrations.AddIndex):
+    """Add an index to a partitioned table while rows are written to it; for a migration with `atomic = False`.
+
+    PostgreSQL builds no partitioned index concurrently: an empty one is made first, which partitions that come
+    later get by themselves, then one on each partition. What was interrupted goes on where it stopped when the
+    migration is run again.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        model: type[models.Model] = to_state.apps.get_model(app_label, self.model_name)
+        table, name = model._meta.db_table, self.index.name
+        head, sql = f'CREATE INDEX "{name}" ON "{table}" ', str(self.index.create_sql(model, schema_editor))
+        if not sql.startswith(head):
+            raise ValueError(f"{table}: expected {head!r} at the beginning of {sql!r}")
+        body = sql.removeprefix(head)
+
+        def run(statement: str, lock_timeout: str) -> None:
+            schema_editor.execute(f"SET lock_timeout = '{lock_timeout}'", None)
+            schema_editor.execute(statement, None)
+
+        schema_editor.execute("SET statement_timeout = 0", None)
+        try:
+            run(f'CREATE INDEX IF NOT EXISTS "{name}" ON ONLY "{table}" {body}', "2s")
+            for partition, half_built in _unindexed(schema_editor, table, name):
+                own = f"{partition}_{name}"
+                if half_built:
+                    run(f'DROP INDEX CONCURRENTLY "{half_built}"', "0")
+                # It may wait long for others, but nobody waits for it.
+                run(f'CREATE INDEX CONCURRENTLY IF NOT EXISTS "{own}" ON "{partition}" {body}', "0")
+                run(f'ALTER INDEX "{name}" ATTACH PARTITION "{own}"', "2s")
+        finally:
+            schema_editor.execute("RESET lock_timeout", None)
+            schema_editor.execute("RESET statement_timeout", None)
+
+
+def _unindexed(
+    schema_editor: BaseDatabaseSchemaEditor, table: str, index: str
+) -> list[tuple[str, str | None]]:
+    """Partitions of `table` that have no part of `index` yet, each with what an interrupted build left."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, (SELECT b.relname FROM pg_index i JOIN pg_class b ON b.oid = i.indexrelid"
+            "  WHERE i.indrelid = c.oid AND b.relname = c.relname || '_' || %(index)s AND NOT i.indisvalid)"
+            " FROM pg_inherits p JOIN pg_class c ON c.oid = p.inhrelid"
+            " WHERE p.inhparent = %(table)s::regclass AND NOT EXISTS (SELECT FROM pg_index i"
+            "  JOIN pg_inherits part ON part.inhrelid = i.indexrelid"
+            "  WHERE i.indrelid = c.oid AND part.inhparent = %(index)s::regclass)"
+            " ORDER BY c.relname",
+            {"table": table, "index": index},
+        )
+        return cursor.fetchall()
 
 
 def month_start(at: datetime, months: int = 0) -> datetime:
