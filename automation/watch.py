@@ -33,6 +33,7 @@ from automation import queues
 from automation.engine.types import Priority
 from automation.fork_gate import gate
 from automation.pipeline import drain, lookout, sweep
+from automation.pipeline.calls import CALLS
 from automation.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class Watch(threading.Thread):
             for lane in lanes:
                 if self._ending.is_set():
                     return False
-                with gate():
+                with gate(), CALLS.staying():
                     is_left |= work(lane, is_ending=self._ending.is_set)
                 self._ending.wait(0.01)
         return is_left

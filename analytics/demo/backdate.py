@@ -45,6 +45,15 @@ _MOVES: Final = (
     UPDATE automation_event SET received_at = occurred_at + least(received_at - occurred_at, interval '1 second')
     WHERE received_at > occurred_at
     """,
+    # The recipes were there before their first event, and whoever is known was known from their first.
+    """
+    UPDATE automation_triggerversion SET published_at = (SELECT min(occurred_at) FROM automation_event)
+    WHERE published_at > (SELECT min(occurred_at) FROM automation_event)
+    """,
+    """
+    UPDATE profiles_identity i SET created_at = p.first_seen FROM profiles_profile p
+    WHERE p.id = i.profile_id AND p.first_seen < i.created_at
+    """,
     # Counted anew, by the hours in which it happened now.
     "DELETE FROM automation_tally WHERE kind IN ('executions', 'deliveries')",
     """

@@ -1,4 +1,7 @@
-"""What decisions came to in a range of time, from the tallies: one query over hourly counts."""
+"""What decisions came to in a range of time, from the tallies: one query over hourly counts.
+
+A decision that was put off is counted when its moment has come; how many wait now is counted apart.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from automation import reasons
-from automation.engine.types import ExecutionStatus, Waiting
+from automation.engine.types import ExecutionStatus
 from profiles.admin.lists import BEFORE, RecentFilter
 
 USUAL = "week"  # Without a choice of time.
+MOST_WAITING = 1_000  # More are not counted.
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Histogram:
 
     bars: list[Bar]
     total: int
+    waiting: int  # Now, of any age, up to MOST_WAITING.
+    waiting_query: str  # What shows them.
     span: str  # The range in words.
     wider: str  # The address with a wider range; empty when there is none.
     everything: str  # The address without any choice.
@@ -53,13 +59,19 @@ class Histogram:
         """With separators."""
         return f"{self.total:,}"
 
+    @property
+    def said_waiting(self) -> str:
+        """With separators; a plus where there are more."""
+        return f"{MOST_WAITING:,}+" if self.waiting > MOST_WAITING else f"{self.waiting:,}"
+
 
 def histogram(span: str, trigger_id: str, query: QueryDict) -> Histogram:
     """Of the last `span` (of RecentFilter), of one trigger or of all; `query` is what the list shows now."""
     chosen = span if span in RecentFilter.spans else USUAL
     label, length = RecentFilter.spans[chosen]
     since = (timezone.now() - length).replace(minute=0, second=0, microsecond=0)
-    counts = _counts(since, int(trigger_id) if trigger_id.isdecimal() and len(trigger_id) <= 18 else None)
+    of_one = int(trigger_id) if trigger_id.isdecimal() and len(trigger_id) <= 18 else None
+    counts = _counts(since, of_one)
     total, most = sum(counts.values()), max(counts.values(), default=0)
     bars = [
         _bar(code, count, total, most, query)
@@ -70,6 +82,8 @@ def histogram(span: str, trigger_id: str, query: QueryDict) -> Histogram:
     return Histogram(
         bars=bars,
         total=total,
+        waiting=_waiting(of_one),
+        waiting_query=_with(query, status=ExecutionStatus.PENDING.value, reason="", last=""),
         span=label,
         wider=_with(query, last=wider) if wider else "",
         everything=_with(query, last="", status="", reason=""),
@@ -81,10 +95,22 @@ def _counts(since: Any, trigger_id: int | None) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT label, sum(count)::bigint FROM automation_tally WHERE kind = 'executions' AND hour >= %s"
-            f"{also} GROUP BY label",
+            f" AND label NOT LIKE 'waiting:%%'{also} GROUP BY label",
             values,
         )
         return dict(cursor.fetchall())
+
+
+def _waiting(trigger_id: int | None) -> int:
+    """Decisions whose moment has not come."""
+    also, values = ("", []) if trigger_id is None else (" AND trigger_id = %s", [trigger_id])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM automation_execution WHERE status = 'pending' AND due_at IS NOT NULL"
+            f"{also} LIMIT {MOST_WAITING + 1}) AS few",
+            values,
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _bar(code: str, count: int, total: int, most: int, query: QueryDict) -> Bar:
@@ -105,23 +131,14 @@ def _bar(code: str, count: int, total: int, most: int, query: QueryDict) -> Bar:
             _with(query, reason=reason, status=""),
             query.get("reason") == reason,
         )
-    status = ExecutionStatus.PENDING if kind == "waiting" else ExecutionStatus.TRIGGERED
-    said = {
-        Waiting.DELAY: (_("waits for its moment"), _("The trigger's own timing.")),
-        Waiting.QUIET_HOURS: (_("waits for the morning"), _("It is night where the customer is.")),
-        Waiting.LOST_TO: (_("waits for the slot"), _("Another trigger took the slot; it tries again.")),
-    }
-    label, text = (
-        said.get(Waiting(reason), (reason, ""))
-        if kind == "waiting"
-        else (_("fired"), _("Its actions began."))
-    )
+    is_failed = kind == "failed"
+    status = ExecutionStatus.FAILED if is_failed else ExecutionStatus.TRIGGERED
     return Bar(
-        label,
-        reason or status,
-        text,
-        "",
-        True,
+        _("failed") if is_failed else _("fired"),
+        status,
+        _("When its moment came it could not be judged.") if is_failed else _("Its actions began."),
+        str(reasons.ATTENTION[reasons.Attention.LOOK]) if is_failed else "",
+        not is_failed,
         count,
         percent,
         share,

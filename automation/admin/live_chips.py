@@ -129,11 +129,15 @@ class _Listening:
         found: dict[int, list[Chip]] = defaultdict(list)
         for event, decided in events:
             missed = [t for t in self._by_name[event.name] if t.trigger_id not in decided]
-            ran = [t for t in missed if self._ran(t, event)]
-            asked += [(event, t) for t in ran[:MISSES]]
-            if len(ran) > MISSES:
+            asked += [(event, t) for t in missed[:MISSES] if self._ran(t, event)]
+            found[event.id] += [
+                Chip(t.definition.name, _("changed since"), "quiet", "not_met")
+                for t in missed[:MISSES]
+                if not self._ran(t, event)
+            ]
+            if len(missed) > MISSES:
                 found[event.id].append(
-                    Chip("", _("and %s more that listened") % (len(ran) - MISSES), "quiet")
+                    Chip("", _("and %s more that listen") % (len(missed) - MISSES), "quiet")
                 )
         if not asked:
             return found

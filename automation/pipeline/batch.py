@@ -234,6 +234,7 @@ class Batch:
 
     def _leave(self, row: Row, call: Left[Ending]) -> None:
         """The call goes on without us, with the connections it has; its thread records what comes of it."""
+        delivery_rows.leave(row)
         late = Batch([], None)
         late._channels, self._channels = self._channels, Channels()
 

@@ -10,8 +10,9 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from django.db import connection
@@ -60,18 +61,29 @@ class Calls:
             self._pid = os.getpid()
             self._threads = ThreadPoolExecutor(MOST + 1, thread_name_prefix="call")
             self._left: Counter[str] = Counter()
+            self._is_staying = False
             self._changed = threading.Condition()
 
     def make(self, destination: str, call: Callable[[], Result]) -> Result | Left[Result]:
         """The result; or, when it takes long, the call itself, whose `record` must be given. Raises what it raises."""
         self._renew()
         future = self._threads.submit(call)
-        has_room = self._left.total() < MOST
+        has_room = self._left.total() < MOST and not self._is_staying
         if not wait([future], PATIENCE if has_room else None).not_done:
             return future.result()
         with self._changed:
             self._left[destination] += 1
         return Left(future, lambda: self._end(destination))
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Inside, every call is waited for: in a process that is about to be forked none may go on beside."""
+        self._renew()
+        self._is_staying = True
+        try:
+            yield
+        finally:
+            self._is_staying = False
 
     def _end(self, destination: str) -> None:
         with self._changed:

@@ -107,6 +107,16 @@ def step_back(rows: Iterable[Row]) -> None:
         )
 
 
+def leave(row: Row) -> None:
+    """Its call goes on in a thread: when the process dies of another one, this is not to blame (R-020)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE automation_delivery SET worker = left('left by ' || worker, 100)"
+            " WHERE id = %s AND attempt = %s AND status = 'sending'",
+            [row.id, row.attempt],
+        )
+
+
 _PUT_OFF = """
 UPDATE automation_delivery d SET lease_until = NULL, worker = '',
   due_at = clock_timestamp() + r.wait * interval '1 second',

@@ -77,12 +77,14 @@ def _fail(execution_id: int, error: Exception) -> None:
     log.exception(
         "a waiting execution could not be judged", extra={"execution_id": execution_id, "quotes_data": True}
     )
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE automation_execution SET status = 'failed', due_at = NULL, waiting = '', processed_at = now(),"
-            " error = %s WHERE id = %s AND status = 'pending' AND due_at IS NOT NULL",
+            " error = %s WHERE id = %s AND status = 'pending' AND due_at IS NOT NULL RETURNING lane, trigger_id",
             [f"{type(error).__name__}: {error}".replace("\0", "")[:300], execution_id],
         )
+        failed = cursor.fetchall()
+    tally.add([("executions", lane, trigger_id, "failed", 1) for lane, trigger_id in failed])
 
 
 def _attempt(chosen: Sequence[int]) -> int:

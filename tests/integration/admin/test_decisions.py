@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -51,6 +52,22 @@ def test_the_histogram_counts_and_filters(root: Client) -> None:
     assert f"/execution/{held.pk}/change/" in filtered
     other = root.get(DECISIONS, {"trigger__id__exact": rows.trigger("other").pk}).content.decode()
     assert "decision-chart" not in other
+
+
+def test_what_waits_is_counted_apart(root: Client) -> None:
+    """A decision that was put off is counted once, when its moment has come."""
+    trigger = rows.trigger()
+    for label, count in (("fired", 3), ("waiting:delay", 50), ("failed", 1)):
+        rows.counted(trigger, label, count)
+    due_at = datetime.now(UTC) + timedelta(days=1)
+    rows.execution(
+        rows.event(rows.customer()), trigger, status="pending", reason="", waiting="delay", due_at=due_at
+    )
+    text = root.get(DECISIONS).content.decode()
+    chart = text[text.index("decision-chart") : text.index("</section>", text.index("decision-chart"))]
+    assert "n = 4" in chart
+    assert re.findall(r'title="([a-z_]+)"', chart) == ["triggered", "failed"]
+    assert "1 decision waits for its moment now." in chart
 
 
 def test_an_empty_list_offers_a_wider_range_and_shadow(root: Client) -> None:

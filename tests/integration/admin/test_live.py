@@ -20,7 +20,7 @@ from automation.admin import live_rows, replay
 from automation.backtest import past
 from automation.engine.types import Mode
 from automation.models import Delivery, Event, Execution, QueuedEvent, RejectedRequest, WriteKey
-from automation.pipeline import catalogue
+from automation.pipeline import catalogue, index, publish
 from tests.factories import decide_all, incoming, known, make_trigger, send
 from tests.integration.admin import rows
 from tests.integration.admin.conftest import SignIn
@@ -92,6 +92,26 @@ def test_every_trigger_that_listened_has_its_chip(root: Client) -> None:
         "wants-orders filters not met: orders count is more than 2 – it was 0",
     }
     assert found["search"] == ["no trigger listens"]
+
+
+@decides
+def test_a_trigger_that_changed_since_is_not_denied(root: Client) -> None:
+    """What its former version would have said is not guessed, and nobody says that no trigger listens."""
+    match = {"type": "event_match", "event_type": "cart_abandonment"}
+    orders = {
+        "type": "customer_attribute",
+        "attribute": "orders_count",
+        "operator": "greater_than",
+        "value": 2,
+    }
+    trigger = make_trigger("picky", conditions=[match, orders])
+    send(*known("alice", consent=False), incoming("cart_abandonment"))
+    decide_all()
+    trigger.conditions = [match, {**orders, "value": 3}]
+    trigger.save()
+    publish.publish(trigger, by=None, mode=Mode.LIVE)
+    index.forget()
+    assert chips(root)["cart abandonment"] == ["picky changed since"]
 
 
 @decides

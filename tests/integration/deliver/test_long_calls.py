@@ -13,7 +13,7 @@ import pytest
 
 from automation.channels import http_guard
 from automation.models import Delivery, Tally
-from automation.pipeline import calls
+from automation.pipeline import calls, lookout
 from automation.pipeline.calls import CALLS, Calls, Left
 from automation.pipeline.deliver import deliver_batch, rescue
 from tests.integration.deliver.factory import EMAIL, make_execution, make_template, make_trigger
@@ -85,6 +85,26 @@ def test_a_late_result_of_a_row_that_others_have_is_discarded(hooks: HookServer)
     assert CALLS.finish(5)
     assert list(Delivery.objects.values_list("status", "error_class")) == [("pending", "interrupted")]
     assert Tally.objects.filter(kind="lease_lost").count() == 1
+
+
+def test_a_call_that_goes_on_is_not_blamed_for_the_end_of_its_process(hooks: HookServer) -> None:
+    """R-020: only what a process was in the middle of may have killed it; a call beside it is tried again."""
+    hooks.answer = dripping
+    make_execution(make_trigger([_hook(hooks)]))
+    deliver_batch("medium", worker="host:1/2", limit=10)
+    assert "host:1/2" not in lookout.look([], age=0, pool="host:1/").calling
+    assert lookout.blame(["host:1/2"]) == []
+    assert CALLS.finish(5)
+
+
+def test_where_forks_come_from_every_call_is_waited_for(hooks: HookServer) -> None:
+    """R-030: no thread of a worker's parent may hold a lock while the next process of its pool is forked."""
+    hooks.answer = dripping
+    make_execution(make_trigger([_hook(hooks)]))
+    with CALLS.staying():
+        deliver_batch("medium", worker="w", limit=10)
+        assert CALLS.finish(0)
+    assert list(Delivery.objects.values_list("status", "error_class")) == [("pending", "timeout")]
 
 
 def test_with_many_long_calls_the_worker_waits(monkeypatch: pytest.MonkeyPatch) -> None:
