@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from automation import reasons
-from automation.admin import attempts, histogram, links, trace
+from automation.admin import attempts, histogram, kinds, links, trace
 from automation.engine.types import ExecutionStatus, Reason
 from automation.models import Execution
 from profiles.admin.customers import profile_ids
@@ -49,6 +49,15 @@ class ReasonFilter(KnownValuesFilter):
         return [(reason.value, reasons.label(reason)) for reason in Reason]
 
 
+class TypeFilter(KnownValuesFilter):
+    """By type of trigger."""
+
+    title, parameter_name, field = "type of trigger", "type", "trigger__type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, str(word)) for kind, word in kinds.WORDS.items()]
+
+
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     list_title, page_title = "Decisions", "Decision"
@@ -66,7 +75,7 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
         "id",
     )
     list_display_links = ("decided", "outcome")
-    list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), "trigger")
+    list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), TypeFilter, "trigger")
     list_select_related = ("trigger", "version", "profile")
     search_fields = ("id",)
     search_help_text = "The exact customer id or the decision's id."

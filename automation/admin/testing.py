@@ -94,13 +94,23 @@ class Testing(TriggerPages):
             Cell(_("Send me a test"), reverse("admin:automation_trigger_test", args=[obj.pk])),
         ]
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None and self.has_test_permission(request):
+            context["test_url"] = reverse("admin:automation_trigger_test", args=[obj.pk])
+        answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
+        return answer
+
     def test_view(self, request: HttpRequest, trigger_id: int) -> HttpResponse:
         """Choose whose data; send, and show what came of each action."""
         if not self.has_test_permission(request):
             raise PermissionDenied
         trigger, user = found(trigger_id), signed_in(request)
         obstacle = rehearsal.obstacle(user.email)
-        form, done = TestForm(request.POST if request.method == "POST" else None), []
+        # The person chosen in the editor is carried here: ?event=<id>.
+        form = TestForm(request.POST) if request.method == "POST" else TestForm(initial=_carried(request))
+        done = []
         if request.method == "POST" and form.is_valid() and not obstacle:
             now = timezone.now()
             event = _event(trigger, form.cleaned_data, now)
@@ -119,6 +129,12 @@ class Testing(TriggerPages):
             address=user.email,
             media=form.media,
         )
+
+
+def _carried(request: HttpRequest) -> dict[str, int]:
+    """Ids that the address names; what is none is left out."""
+    named = {field: request.GET.get(field, "") for field in ("customer", "event")}
+    return {field: int(text) for field, text in named.items() if text.isdecimal() and len(text) < 19}
 
 
 def _event(trigger: Trigger, chosen: dict[str, Any], now: datetime) -> Happened:

@@ -31,7 +31,8 @@ def tab_to(editor: Editor, focus: str = "", *, text: str = "", limit: int = 120)
     """Press Tab until the focus is there, or on what begins with `text`, as somebody without a mouse does."""
     for _ in range(limit):
         editor.press("Tab")
-        if focus and editor.focused() == focus or text and editor.focused_text().startswith(text):
+        is_there = editor.focused() == focus if focus else editor.focused_text().startswith(text)
+        if is_there:
             return
     raise AssertionError(f"Tab never came to {focus or text}")
 

@@ -27,7 +27,7 @@ examples = pytest.mark.parametrize(("key", "example"), EXAMPLES, ids=[f"{k}: {e.
 
 
 def test_the_types_of_the_source_and_ours_are_there() -> None:
-    """S-117 to S-127, S-139: nine variants over the source's five types, ours, and the groups."""
+    """S-117..S-127, S-139: nine variants over the source's five types, ours, and the groups."""
     assert set(CONDITIONS) >= {
         "event_match",
         "behavior_pattern.engagement_decline",
@@ -82,7 +82,7 @@ def test_leaf_has_examples_of_both_answers(key: str, plugin: type[Condition]) ->
 
 @examples
 def test_example_is_valid_and_gets_its_verdict(key: str, example: Example) -> None:
-    """S-117 to S-128: validated, evaluated, in a trigger as well as alone."""
+    """S-117..S-128: validated, evaluated, in a trigger as well as alone."""
     nodes, problems = validate_conditions([example.document])
     assert problems == {}
     assert nodes is not None

@@ -23,7 +23,7 @@ def test_every_type_has_its_words() -> None:
 
 
 def test_a_list_is_filtered_by_type_and_shows_it(root: Client) -> None:
-    """A colour is never alone; the word stands in it."""
+    """S-049: a colour is never alone; the word stands in it."""
     for kind in TriggerType:
         rows.trigger(key=f"of-{kind.value}", type=kind.value, name=f"Of {kind.value}")
     page = root.get(reverse(LIST)).content.decode()
@@ -34,8 +34,19 @@ def test_a_list_is_filtered_by_type_and_shows_it(root: Client) -> None:
     assert "Of contextual" not in page
 
 
+def test_decisions_are_narrowed_down_to_a_type(root: Client) -> None:
+    """S-049: the dimension of what was decided; figures over time come with reports."""
+    alice = rows.customer("alice")
+    for kind in ("behavioral", "predictive"):
+        by = rows.trigger(key=f"of-{kind}", type=kind, name=f"Of {kind}")
+        rows.execution(rows.event(alice), by, status="triggered", reason="")
+    page = root.get(reverse("admin:automation_execution_changelist"), {"type": "behavioral"})
+    assert [one.trigger.type for one in page.context["cl"].result_list] == ["behavioral"]
+    assert "Predictive" in page.content.decode()
+
+
 def test_a_behavioral_trigger_may_use_every_condition(root: Client) -> None:
-    """The type limits nothing."""
+    """S-049: the type limits nothing."""
     context = {"type": "season", "start": "01-01", "end": "12-31"}
     rows.template()
     add(root, type="behavioral", conditions=[rows.CART, context])

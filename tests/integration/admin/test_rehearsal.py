@@ -47,7 +47,7 @@ def page(trigger: Trigger) -> str:
 
 
 def test_it_goes_to_the_signed_in_user_and_nobody_else(me: Client, trigger: Trigger) -> None:
-    """Rendered with the customer's data and newest event; marked; no header of a real one."""
+    """S-003: rendered with the customer's data and newest event; marked; no header of a real one."""
     alice = rows.customer("alice", first_name="Alice")
     rows.event(alice, ago=90, data={"total_value": 11})
     rows.event(alice, ago=60, data={"total_value": 73.91})
@@ -61,6 +61,17 @@ def test_it_goes_to_the_signed_in_user_and_nobody_else(me: Client, trigger: Trig
     assert not [name for name in sent.extra_headers if name.startswith("X-Beckon")]
     assert "Sent to me@shop.example." in text
     assert "nobody_knows" in text
+
+
+def test_the_person_chosen_in_the_editor_is_carried(me: Client, trigger: Trigger) -> None:
+    """S-003: the editor names the address; the page has the event filled in, and nonsense does no harm."""
+    happened = rows.event(rows.customer("alice"))
+    change = me.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
+    assert f'data-test-url="{page(trigger)}"' in change
+    shown = me.get(page(trigger), {"event": happened.pk}).content.decode()
+    assert f'name="event" value="{happened.pk}"' in shown
+    assert me.get(page(trigger), {"event": "x", "customer": "' or 1"}).status_code == 200
+    assert mail.outbox == []
 
 
 def test_its_link_ends_nobodys_subscription(me: Client, trigger: Trigger) -> None:

@@ -50,7 +50,7 @@ def test_law_a_negative_is_not_positive(negative: str, actual: Any, expected: An
     name=st.sampled_from(list(OPERATORS)), expected=expected_values, absent=st.sampled_from([None, MISSING])
 )
 def test_law_b_nothing_satisfies_no_positive_operator(name: str, expected: Any, absent: Any) -> None:
-    """S-129 to S-138, H-043: missing and null meet only is_empty and the negative operators."""
+    """S-129..S-138, H-043: missing and null meet only is_empty and the negative operators."""
     verdict = ask(name, absent, expected, before="something")
     if name == "is_empty":
         assert verdict is Verdict.MET
@@ -63,7 +63,7 @@ def test_law_b_nothing_satisfies_no_positive_operator(name: str, expected: Any, 
     name=st.sampled_from(list(COMPARISONS)), one=finite, other=finite, texts=st.tuples(*[st.booleans()] * 2)
 )
 def test_law_c_numbers_compare_as_numbers(name: str, one: Any, other: Any, texts: tuple[bool, bool]) -> None:
-    """S-131 to S-134: also when either side is a decimal text."""
+    """S-131..S-134: also when either side is a decimal text."""
     if not any(texts):
         assert (ask(name, one, other) is Verdict.MET) is COMPARISONS[name](one, other)
     sides = [

@@ -117,7 +117,7 @@ class TestConsent:
     def test_a_transactional_message_is_stopped_only_by_a_no_to_its_own_topic(
         self, topic: str, consent: Any, expected: list[Reason]
     ) -> None:
-        """H-026: a receipt goes to who left the newsletter."""
+        """S-050, H-026: a receipt goes to who left the newsletter, never to who refused receipts."""
         assert codes(judged(ask(topic=topic, **RECEIPT), alice(consent=consent))) == expected
 
     def test_a_message_inside_the_product_needs_no_yes_and_no_address_but_respects_a_no(self) -> None:
@@ -144,7 +144,7 @@ class TestAddress:
     def test_dead_and_missing_addresses_stop_every_class(
         self, message_class: MessageClass, fields: Any, expected: Reason, params: Any
     ) -> None:
-        """H-026: no class is exempt from these."""
+        """S-050, H-026: no class is exempt from these."""
         judgement = judged(ask(message_class=message_class), alice(**fields))
         assert [(held.reason, held.params) for held in judgement.reasons] == [(expected, params)]
 
@@ -200,7 +200,7 @@ class TestGlobalFrequencyCap:
         assert judged(ask(), alice(sends=(earlier,))).outcome is Outcome.ALLOW
 
     def test_a_receipt_neither_obeys_nor_uses_the_cap(self) -> None:
-        """S-176, H-026."""
+        """S-050, S-176, H-026."""
         capped = alice(sends=(sent(1),))
         assert judged(ask(**RECEIPT), capped).outcome is Outcome.ALLOW
         assert judged(ask(), alice(sends=(sent(1, message_class="transactional"),))).outcome is Outcome.ALLOW
@@ -471,7 +471,7 @@ class TestEngagementSuppression:
         )
 
     def test_receipts_webhooks_and_messages_inside_the_product_are_exempt(self) -> None:
-        """H-026."""
+        """S-050, H-026: from the rule of engagement."""
         state = alice(engagement_score=0.0, messages_received=99)
         for exempt in (ask(**RECEIPT), ask(channels=()), ask(channels=("in_app",))):
             assert judged(exempt, state).outcome is Outcome.ALLOW
@@ -499,7 +499,7 @@ class TestHoldouts:
         assert held / 4000 == pytest.approx(share, abs=0.02)
 
     def test_transactional_messages_are_never_held_out(self) -> None:
-        """H-026."""
+        """S-050, H-026."""
         policy = Policy(global_holdout_percent=100, default_holdout=100)
         assert judged(ask(**RECEIPT), alice(), policy).outcome is Outcome.ALLOW
         assert judged(ask(**{**RECEIPT, "holdout_percent": 100}), alice(), policy).outcome is Outcome.ALLOW
@@ -536,7 +536,7 @@ class TestQuietHours:
         ],
     )
     def test_others_do_not_wait(self, asked: Any, policy: Policy) -> None:
-        """H-026."""
+        """S-050, H-026."""
         judgement = judged(asked, alice(zone=self.BERLIN), policy, now=self.NIGHT)
         assert (judgement.outcome, judgement.due_at) == (Outcome.ALLOW, self.NIGHT)
 
