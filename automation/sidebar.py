@@ -92,20 +92,12 @@ RUNS_IT = "automation.view_heartbeat"
 
 # What a member of staff calls it, where that differs from the model's name.
 NAMES: Mapping[str, str | Promise] = {
-    "profiles.Profile": _("Customers"),
-    "profiles.Membership": _("Members of segments"),
-    "profiles.Consent": _("Consent"),
-    "profiles.AddressSuppression": _("Suppression list"),
     "profiles.Erasure": _("Receipts of erasures"),
-    "automation.Execution": _("Decisions"),
-    "automation.MissSample": _("Events that did not match"),
-    "automation.CatalogueEntry": _("Known events and fields"),
     "automation.WriteKey": _("API keys"),
     "automation.QuarantinedEvent": _("Quarantine"),
     "automation.QueuedEvent": _("Queue"),
     "automation.Heartbeat": _("Workers"),
     "automation.Tally": _("Counters"),
-    "automation.AuditEntry": _("Audit log"),
     "automation.AuditPersonal": _("Audit log: personal values"),
     "automation.AuditCheck": _("Audit log: last check"),
     "axes.AccessAttempt": _("Wrong passwords"),

@@ -20,6 +20,7 @@ from automation.admin import links
 from automation.models import AuditCheck, AuditEntry, AuditPersonal
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly
 from profiles.admin.parts import pretty
+from profiles.clock import when
 from profiles.masking import may_see
 
 SHOWN = 120  # Characters of the details in the list.
@@ -129,8 +130,8 @@ class AuditEntryAdmin(ReadOnly, KeysetAdmin):
         return super().changelist_view(request, more)
 
     @admin.display(description="when")
-    def when(self, entry: AuditEntry) -> str:
-        return links.clock(entry.at)
+    def when(self, entry: AuditEntry) -> str | SafeString:
+        return when(entry.at)
 
     @admin.display(description="what it was done to")
     def shown_target(self, entry: AuditEntry) -> str | SafeString:

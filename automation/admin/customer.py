@@ -16,6 +16,7 @@ from automation.admin.timeline import KINDS, place, stamp_time, timeline
 from automation.models import Trigger, TriggerState
 from profiles.admin.customers import ProfileAdmin
 from profiles.admin.parts import Cell, Part, Row
+from profiles.clock import short
 from profiles.masking import may_see, without_personal
 from profiles.models import Consent, Membership, Profile
 
@@ -93,7 +94,7 @@ def counts(request: HttpRequest, profile: Profile) -> Part:
             (
                 Cell(names.get(state.trigger_id, "–"), links.page("automation.trigger", state.trigger_id)),
                 Cell(f"{state.count:,}", css="beckon-number"),
-                Cell(links.clock(state.last_at)),
+                Cell(short(state.last_at)),
             )
         )
         for state in states

@@ -21,6 +21,7 @@ from automation.models import Delivery
 from automation.pipeline import deliver, settle
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
+from profiles.clock import when
 from profiles.masking import masked, may_see
 
 SAID_SHOWN = 90  # Characters in the list.
@@ -43,28 +44,18 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_display = (
         "created",
         "shown_status",
-        "channel",
-        "masked_address",
-        "said",
-        "trigger",
+        "by",
         "customer",
-        "shown_reason",
-        "action_type",
-        "tries",
-        "finished",
+        "reached",
+        "said",
     )
     list_display_links = ("created", "shown_status")
     list_filter = ("status", recent("created_at"), "lane", "trigger")
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
-    search_help_text = "The exact customer id, delivery id, decision id or idempotency key."
+    search_help_text = "The exact customer id, or the id of a delivery or a decision."
 
     actions = ("it_arrived", "it_did_not", "try_again")
-
-    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        if not may_see(request.user):
-            return self.list_display
-        return tuple("address" if name == "masked_address" else name for name in self.list_display)
 
     def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
         return (
@@ -154,12 +145,8 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         return done
 
     @admin.display(description="made")
-    def created(self, row: Delivery) -> str:
-        return links.clock(row.created_at)
-
-    @admin.display(description="finished")
-    def finished(self, row: Delivery) -> str:
-        return links.clock(row.finished_at)
+    def created(self, row: Delivery) -> str | SafeString:
+        return when(row.created_at)
 
     @admin.display(description="status")
     def shown_status(self, row: Delivery) -> SafeString:
@@ -186,13 +173,24 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     def event(self, row: Delivery) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
 
-    @admin.display(description="reason")
-    def shown_reason(self, row: Delivery) -> SafeString:
-        return format_html('<span title="{}">{}</span>', row.reason, reasons.label(row.reason) or "–")
+    @admin.display(description="trigger")
+    def by(self, row: Delivery) -> str:
+        return row.trigger.name
 
-    @admin.display(description="what the provider said")
-    def said(self, row: Delivery) -> str:
-        return row.error[:SAID_SHOWN] or "–"
+    @admin.display(description="to")
+    def reached(self, row: Delivery) -> str | SafeString:
+        """Channel and address; the rows of those who may not see addresses come masked."""
+        if row.channel == "internal":
+            return "inside Beckon"
+        channel = {"email": "e-mail"}.get(row.channel, row.channel.replace("_", " "))
+        return (
+            format_html('<span class="quiet">{}</span> {}', channel, row.address) if row.address else channel
+        )
+
+    @admin.display(description="why, or what the provider said")
+    def said(self, row: Delivery) -> SafeString:
+        text = row.error[:SAID_SHOWN] or reasons.label(row.reason) or "–"
+        return format_html('<span title="{}">{}</span>', row.reason, text)
 
     @admin.display(description="result")
     def shown_result(self, row: Delivery) -> SafeString:

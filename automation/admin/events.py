@@ -19,6 +19,7 @@ from automation.models import CatalogueEntry, Event, Execution, Heartbeat, Quara
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
 from profiles.admin.parts import Cell, Part, Row, WithParts, pretty
+from profiles.clock import short, when
 
 NAMES_SHOWN = 40
 
@@ -93,7 +94,7 @@ class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
         rows = [
             Row(
                 (
-                    Cell(links.clock(execution.decided_at), links.page("automation.execution", execution.pk)),
+                    Cell(short(execution.decided_at), links.page("automation.execution", execution.pk)),
                     Cell(execution.trigger.name, links.page("automation.trigger", execution.trigger_id)),
                     Cell(execution.status),
                     Cell(reasons.label(execution.reason)),
@@ -124,8 +125,8 @@ class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
         return links.anchor("profiles.profile", event.profile_id, event.profile)
 
     @admin.display(description="happened")
-    def occurred(self, event: Event) -> str:
-        return links.clock(event.occurred_at)
+    def occurred(self, event: Event) -> str | SafeString:
+        return when(event.occurred_at)
 
     @admin.display(description="notes")
     def flags(self, event: Event) -> str:

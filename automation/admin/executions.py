@@ -18,6 +18,7 @@ from automation.models import Execution
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, by_customer, recent
 from profiles.admin.parts import Part, WithParts
+from profiles.clock import when
 from profiles.masking import may_see
 
 STATUSES = {
@@ -71,8 +72,6 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
         "customer",
         "answered",
         "took",
-        "times",
-        "id",
     )
     list_display_links = ("decided", "outcome")
     list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), TypeFilter, "trigger")
@@ -162,7 +161,8 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     @admin.display(description="reason")
     def shown_reason(self, execution: Execution) -> SafeString:
         text = reasons.label(execution.reason) or "–"
-        return format_html('<span title="{}">{}</span>', execution.reason, text)
+        often = f" × {execution.held_count:,}" if execution.held_count > 1 else ""
+        return format_html('<span title="{}">{}{}</span>', execution.reason, text, often)
 
     @admin.display(description="trigger")
     def by(self, execution: Execution) -> str:
@@ -191,29 +191,29 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
         return f"{execution.held_count:,}"
 
     @admin.display(description="decided")
-    def decided(self, execution: Execution) -> str:
-        return links.clock(execution.decided_at)
+    def decided(self, execution: Execution) -> str | SafeString:
+        return when(execution.decided_at)
 
     @admin.display(description="acts or is judged again")
-    def due(self, execution: Execution) -> str:
-        return links.clock(execution.due_at)
+    def due(self, execution: Execution) -> str | SafeString:
+        return when(execution.due_at)
 
     @admin.display(description="last time")
-    def last_time(self, execution: Execution) -> str:
-        return links.clock(execution.last_held_at)
+    def last_time(self, execution: Execution) -> str | SafeString:
+        return when(execution.last_held_at)
 
     @admin.display(description="event happened")
-    def happened(self, execution: Execution) -> str:
-        return links.clock(execution.event_at)
+    def happened(self, execution: Execution) -> str | SafeString:
+        return when(execution.event_at)
 
     @admin.display(description="event accepted")
-    def accepted(self, execution: Execution) -> str:
-        return links.clock(execution.accepted_at)
+    def accepted(self, execution: Execution) -> str | SafeString:
+        return when(execution.accepted_at)
 
     @admin.display(description="first action began")
-    def started(self, execution: Execution) -> str:
-        return links.clock(execution.started_at)
+    def started(self, execution: Execution) -> str | SafeString:
+        return when(execution.started_at)
 
     @admin.display(description="last action ended")
-    def ended(self, execution: Execution) -> str:
-        return links.clock(execution.processed_at)
+    def ended(self, execution: Execution) -> str | SafeString:
+        return when(execution.processed_at)

@@ -22,6 +22,7 @@ from automation.models import Event, QuarantinedEvent
 from automation.pipeline import quarantine
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
 from profiles.admin.parts import pretty, verbatim
+from profiles.clock import when
 from profiles.masking import without_personal
 
 LOOKED_AT: Final = 1000  # Newest held events that are sorted into groups.
@@ -197,8 +198,8 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
         return done
 
     @admin.display(description="held since")
-    def held_since(self, row: QuarantinedEvent) -> str:
-        return links.clock(row.created_at)
+    def held_since(self, row: QuarantinedEvent) -> str | SafeString:
+        return when(row.created_at)
 
     @admin.display(description="what went wrong")
     def said(self, row: QuarantinedEvent) -> str:

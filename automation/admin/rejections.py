@@ -7,12 +7,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from automation.admin import links
 from automation.models import RejectedRequest
 from automation.models.keys import PREFIX
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly
+from profiles.clock import when
 
 
 class KindFilter(KnownValuesFilter):
@@ -52,12 +53,12 @@ class RejectedRequestAdmin(ReadOnly, KeysetAdmin):
         return (queryset.filter(public_id=term[:8]) if term else queryset), False
 
     @admin.display(description=_("last time"))
-    def last(self, row: RejectedRequest) -> str:
-        return links.clock(row.last_at)
+    def last(self, row: RejectedRequest) -> str | SafeString:
+        return when(row.last_at)
 
     @admin.display(description=_("first time"))
-    def first(self, row: RejectedRequest) -> str:
-        return links.clock(row.first_at)
+    def first(self, row: RejectedRequest) -> str | SafeString:
+        return when(row.first_at)
 
     @admin.display(description=_("key"))
     def key(self, row: RejectedRequest) -> str:

@@ -16,6 +16,7 @@ from automation.engine.definition import TriggerDefinition
 from automation.explain import Explanation
 from automation.models import Execution
 from profiles.admin.parts import Cell, Part, Row
+from profiles.clock import short
 from profiles.masking import hidden
 from profiles.models import Profile
 
@@ -146,7 +147,7 @@ def collapsed(execution: Execution) -> Part:
     row = Row(
         (
             Cell(f"{execution.held_count:,}", css="beckon-number"),
-            Cell(links.clock(execution.last_held_at)),
+            Cell(short(execution.last_held_at)),
             Cell(f"event {last}", links.page("automation.event", last)),
         )
     )

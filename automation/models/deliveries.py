@@ -23,7 +23,7 @@ class Delivery(models.Model):
     class Status(models.TextChoices):
         PENDING = "pending", "Waits for its moment"
         SENDING = "sending", "Handed to the channel"
-        SENT = "sent", "Accepted by the channel"
+        SENT = "sent", "Sent"
         UNCERTAIN = "uncertain", "Interrupted; may have gone out"
         FAILED = "failed", "Given up"
         CANCELLED = "cancelled", "Not sent, for a reason"
@@ -94,14 +94,16 @@ class Task(models.Model):
         OPEN = "open", "Open"
         DONE = "done", "Done"
 
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="tasks")
+    profile = models.ForeignKey(
+        Profile, verbose_name="customer", on_delete=models.CASCADE, related_name="tasks"
+    )
     delivery = models.OneToOneField(
         Delivery, null=True, blank=True, editable=False, on_delete=models.SET_NULL
     )
     title = models.CharField(max_length=200)
     notes = models.TextField(blank=True, default="")
     assignee = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    due_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField("due", null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

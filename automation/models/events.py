@@ -147,7 +147,8 @@ class CatalogueEntry(models.Model):
     last_seen = models.DateTimeField()
 
     class Meta:
-        verbose_name_plural = "event catalogue"
+        verbose_name = "known event"
+        verbose_name_plural = "known events and fields"
 
     def __str__(self) -> str:
         return self.name

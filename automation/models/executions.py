@@ -50,6 +50,7 @@ class Execution(models.Model):
     error = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
+        verbose_name = "decision"
         indexes = [
             models.Index(
                 models.F("profile"),
@@ -81,7 +82,7 @@ class Execution(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"execution {self.pk}"
+        return f"decision {self.pk}"
 
 
 class ExecutionKey(models.Model):
@@ -172,6 +173,8 @@ class MissSample(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "event that did not match"
+        verbose_name_plural = "events that did not match"
         indexes = [models.Index(models.F("trigger_id"), models.F("id").desc(), name="miss_trigger")]
 
     def __str__(self) -> str:

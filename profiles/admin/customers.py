@@ -19,6 +19,7 @@ from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recen
 from profiles.admin.parts import Cell, Part, WithParts, pretty
 from profiles.admin.preferences import FIELDS, PreferencesForm, in_words
 from profiles.behavior import SEGMENTS, engagement_score
+from profiles.clock import when
 from profiles.masking import masked, may_see
 from profiles.models import Consent, Identity, Membership, Profile
 from profiles.named import Named, NamedCells
@@ -79,10 +80,10 @@ class ProfileAdmin(WithParts, KeysetAdmin):
         "customer",
         "name",
         "shown_email",
-        "behavior_segment",
+        "behaviour",
         "orders_count",
-        "lifetime_value",
-        "last_activity",
+        "worth",
+        "active",
     )
     list_filter = (BehaviourFilter, recent("last_activity"))
     search_fields = ("customer_id",)
@@ -114,8 +115,8 @@ class ProfileAdmin(WithParts, KeysetAdmin):
                     "fields": (
                         ("customer_id", "name"),
                         contact,
-                        ("behavior_segment", "engagement"),
-                        ("orders_count", "lifetime_value"),
+                        ("behaviour", "engagement"),
+                        ("orders_count", "worth"),
                         ("first_seen", "last_activity"),
                     )
                 },
@@ -132,7 +133,17 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> list[str]:
         names = [field.name for field in Profile._meta.fields if field.name not in self.editable]
-        return [*names, "name", "engagement", "shown_email", "shown_phone", "shown_patterns", "asked_for"]
+        return [
+            *names,
+            "name",
+            "behaviour",
+            "worth",
+            "engagement",
+            "shown_email",
+            "shown_phone",
+            "shown_patterns",
+            "asked_for",
+        ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # Customers come from events.
@@ -187,6 +198,20 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     @admin.display(description="name")
     def name(self, profile: Profile) -> str:
         return f"{profile.first_name} {profile.last_name}".strip() or "–"
+
+    @admin.display(description="behaviour")
+    def behaviour(self, profile: Profile) -> str:
+        return profile.behavior_segment.replace("_", " ")
+
+    @admin.display(description="lifetime value")
+    def worth(self, profile: Profile) -> str:
+        """To the cent; it is kept more exactly."""
+        value = round(profile.lifetime_value, 2)
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+    @admin.display(description="last active")
+    def active(self, profile: Profile) -> str | SafeString:
+        return when(profile.last_activity)
 
     @admin.display(description="engagement")
     def engagement(self, profile: Profile) -> str:

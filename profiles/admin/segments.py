@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 
 from profiles.admin.customers import profile_ids
-from profiles.admin.lists import KeysetAdmin
+from profiles.admin.lists import KeysetAdmin, Titled
 from profiles.models import Membership, Segment
 
 
 @admin.register(Segment)
 class SegmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_title = "Segments"
     list_display = ("name", "key", "description", "created_at")
     search_fields = ("name", "key")
     prepopulated_fields = {"key": ("name",)}
     show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Titled
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("key", "created_at") if obj else ("created_at",)  # Triggers refer to a segment by its key.

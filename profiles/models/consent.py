@@ -11,15 +11,18 @@ from profiles.models.profile import Profile
 class Consent(models.Model):
     """A customer's word on one topic and channel; the newest word counts."""
 
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="consents")
+    profile = models.ForeignKey(
+        Profile, verbose_name="customer", on_delete=models.CASCADE, related_name="consents"
+    )
     topic = models.CharField(max_length=50, default="marketing", help_text="What about, e.g. marketing.")
     channel = models.CharField(max_length=20, default="email")
-    is_granted = models.BooleanField()
+    is_granted = models.BooleanField("agreed")
     source = models.CharField(max_length=50, help_text="Where the word came from: form, api, one_click …")
     proof = models.JSONField(default=dict, blank=True, db_default={})
-    recorded_at = models.DateTimeField()
+    recorded_at = models.DateTimeField("said")
 
     class Meta:
+        verbose_name_plural = "consent"
         constraints = [models.UniqueConstraint(fields=["profile", "topic", "channel"], name="consent_unique")]
 
     def __str__(self) -> str:
@@ -41,6 +44,8 @@ class AddressSuppression(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "suppressed address"
+        verbose_name_plural = "suppression list"
         constraints = [models.UniqueConstraint(fields=["channel", "address"], name="suppression_unique")]
 
     def __str__(self) -> str:

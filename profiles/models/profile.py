@@ -26,13 +26,13 @@ class Profile(models.Model):
     time_zone_source = models.CharField(
         max_length=10, default="default", db_default="default", help_text="explicit, event, geo or default."
     )
-    behavior_segment = models.CharField(max_length=50, default="new", db_default="new")
+    behavior_segment = models.CharField("behaviour", max_length=50, default="new", db_default="new")
     engagement_value = models.FloatField(
         default=0.0, db_default=0.0, help_text="Decayed sum of weights as of engagement_at; not the score."
     )
     engagement_at = models.DateTimeField(null=True, blank=True)
     lifetime_value = models.DecimalField(max_digits=18, decimal_places=4, default=0, db_default=0)
-    orders_count = models.IntegerField(default=0, db_default=0)
+    orders_count = models.IntegerField("orders", default=0, db_default=0)
     first_seen = models.DateTimeField(null=True, blank=True)
     last_activity = models.DateTimeField(null=True, blank=True)
     traits = models.JSONField(default=dict, blank=True, db_default={})
@@ -52,6 +52,7 @@ class Profile(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "customer"
         permissions = [
             ("erase_profile", "Can forget a person"),
             ("export_profile", "Can export everything about a person"),
