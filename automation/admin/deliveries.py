@@ -187,7 +187,7 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
             format_html('<span class="quiet">{}</span> {}', channel, row.address) if row.address else channel
         )
 
-    @admin.display(description="why, or what the provider said")
+    @admin.display(description="what was said")
     def said(self, row: Delivery) -> SafeString:
         text = row.error[:SAID_SHOWN] or reasons.label(row.reason) or "–"
         return format_html('<span title="{}">{}</span>', row.reason, text)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('automation', '0008_rejected_requests'),
+        ('automation', '0009_execution_lists'),
         ('profiles', '0005_words'),
     ]
 
