@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from automation import reasons, wording
 from automation.admin import links
@@ -38,12 +39,12 @@ def _one(
         "tone": tone(row.status),
         "why": reasons.label(row.reason) if row.reason else "",
         "facts": [
-            ("Channel", row.channel),
-            ("To", (masked(row.address) if is_masked else row.address) or "–"),
-            ("Due", links.clock(row.due_at)),
-            ("Finished", links.clock(row.finished_at)),
-            ("Attempts", f"{row.tries:,}"),
-            ("Idempotency key", row.idempotency_key),
+            (_("Channel"), row.channel),
+            (_("To"), (masked(row.address) if is_masked else row.address) or "–"),
+            (_("Due"), links.clock(row.due_at)),
+            (_("Finished"), links.clock(row.finished_at)),
+            (_("Attempts"), f"{row.tries:,}"),
+            (_("Idempotency key"), row.idempotency_key),
         ],
         "error": hidden(error) if is_masked else error,
         "answer": answer,

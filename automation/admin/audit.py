@@ -14,6 +14,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation import audit
 from automation.admin import links
@@ -51,21 +53,21 @@ class _ValuesFilter(KnownValuesFilter):
 class ActionFilter(_ValuesFilter):
     """By what was done."""
 
-    title = "action"
+    title = gettext_lazy("action")
     parameter_name = field = "action"
 
 
 class ActorFilter(_ValuesFilter):
     """By who did it."""
 
-    title = "who"
+    title = gettext_lazy("who")
     parameter_name = field = "actor"
 
 
 class DayFilter(admin.SimpleListFilter):
     """By day, in the site's zone."""
 
-    title = "day"
+    title = gettext_lazy("day")
     parameter_name = "day"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -84,13 +86,13 @@ class DayFilter(admin.SimpleListFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnly, KeysetAdmin):
-    list_title = "Audit log"
+    list_title = gettext_lazy("Audit log")
     change_list_template = "admin/beckon/audit_list.html"
     list_display = ("when", "actor", "action", "shown_target", "short", "ip")
     list_display_links = ("when",)
     list_filter = (ActionFilter, ActorFilter, DayFilter)
     search_fields = ("target",)
-    search_help_text = "The exact target, such as automation.trigger 5, or the entry's number."
+    search_help_text = gettext_lazy("The exact target, such as automation.trigger 5, or the entry's number.")
     fields = (
         ("id", "when"),
         ("actor", "actor_id"),
@@ -129,11 +131,11 @@ class AuditEntryAdmin(ReadOnly, KeysetAdmin):
         more = {"chain_said": said, "chain_problem": is_bad, **(extra_context or {})}
         return super().changelist_view(request, more)
 
-    @admin.display(description="when")
+    @admin.display(description=gettext_lazy("when"))
     def when(self, entry: AuditEntry) -> str | SafeString:
         return when(entry.at)
 
-    @admin.display(description="what it was done to")
+    @admin.display(description=gettext_lazy("what it was done to"))
     def shown_target(self, entry: AuditEntry) -> str | SafeString:
         label, _, pk = entry.target.partition(" ")
         try:
@@ -142,7 +144,7 @@ class AuditEntryAdmin(ReadOnly, KeysetAdmin):
         except (LookupError, ValueError, NoReverseMatch):  # Not a record that has a page.
             return entry.target or "–"
 
-    @admin.display(description="details")
+    @admin.display(description=gettext_lazy("details"))
     def short(self, entry: AuditEntry) -> str:
         words = entry.details.get("changes")
         name = entry.details.get("name", "")
@@ -150,19 +152,19 @@ class AuditEntryAdmin(ReadOnly, KeysetAdmin):
         text = "" if text == "{}" else text
         return f"{text[:SHOWN]}…" if len(text) > SHOWN else text
 
-    @admin.display(description="details")
+    @admin.display(description=gettext_lazy("details"))
     def shown_details(self, entry: AuditEntry) -> SafeString:
         return pretty(entry.details)
 
-    @admin.display(description="personal values")
+    @admin.display(description=gettext_lazy("personal values"))
     def shown_personal(self, entry: AuditEntry) -> str | SafeString:
         if not entry.personal_digest:
             return "–"
         side = AuditPersonal.objects.filter(pk=entry.pk).first()
         if side is None:
-            return "Erased; the chain keeps only a digest whose salt is gone."
+            return _("Erased; the chain keeps only a digest whose salt is gone.")
         if not getattr(entry, "personal_seen", False):
-            return "Only for those who may see personal data."
+            return _("Only for those who may see personal data.")
         return pretty(side.values)
 
 
@@ -177,7 +179,7 @@ class AuditPersonalAdmin(ReadOnly, KeysetAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and may_see(request.user)
 
-    @admin.display(description="values")
+    @admin.display(description=gettext_lazy("values"))
     def shown_values(self, side: AuditPersonal) -> SafeString:
         return pretty(side.values)
 
@@ -192,9 +194,19 @@ def chain_state() -> tuple[str, bool]:
     head_id, head_hash = audit.head()
     check = AuditCheck.objects.first()
     if check is not None and check.problem:
-        return f"This log was tampered with: {check.problem}. Run manage.py verify_audit.", True
-    newest = f"Newest entry: {head_id}:{head_hash} (note it outside this database)." if head_id else ""
+        return _("This log was tampered with: %(problem)s. Run manage.py verify_audit.") % {
+            "problem": check.problem
+        }, True
+    newest = (
+        _("Newest entry: %(entry)s (note it outside this database).") % {"entry": f"{head_id}:{head_hash}"}
+        if head_id
+        else ""
+    )
     if check is None or check.complete_at is None:
-        return f"Not verified yet: the periodic check has not run. {newest}", False
+        return " ".join((_("Not verified yet: the periodic check has not run."), newest)), False
     at = links.clock(check.complete_at)
-    return f"Verified up to entry {check.head_id}:{check.head_hash} on {at}. {newest}", False
+    verified = _("Verified up to entry %(entry)s on %(moment)s.") % {
+        "entry": f"{check.head_id}:{check.head_hash}",
+        "moment": at,
+    }
+    return " ".join((verified, newest)), False

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from automation.admin import links
 from automation.models import Epoch, MissSample, SendReservation, Tally, TriggerVersion
@@ -36,7 +37,7 @@ KINDS = (
 class KindFilter(KnownValuesFilter):
     """By what was counted."""
 
-    title = "what"
+    title = gettext_lazy("what")
     parameter_name = field = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -45,12 +46,12 @@ class KindFilter(KnownValuesFilter):
 
 @admin.register(Tally)
 class TallyAdmin(ReadOnly, KeysetAdmin):
-    list_title = "Counters"
+    list_title = gettext_lazy("Counters")
     list_display = ("hour", "kind", "shown_lane", "trigger_id", "label", "count")
     list_filter = (KindFilter, recent("hour"))
     ordering = ("-pk",)
 
-    @admin.display(description="lane")
+    @admin.display(description=gettext_lazy("lane"))
     def shown_lane(self, row: Tally) -> str:
         return dict(LANE_CHOICES).get(row.lane, "") if row.lane is not None else ""
 
@@ -59,11 +60,11 @@ class TallyAdmin(ReadOnly, KeysetAdmin):
 class MissSampleAdmin(ReadOnly, KeysetAdmin):
     """A bounded sample of events that a trigger listened to and did not match."""
 
-    list_title = "Events that did not match"
+    list_title = gettext_lazy("Events that did not match")
     list_display = ("at", "trigger_id", "event", "customer", "pointer", "is_broken", "seen")
     list_filter = ("is_broken", recent("at"))
     search_fields = ("trigger_id",)
-    search_help_text = "The trigger's id."
+    search_help_text = gettext_lazy("The trigger's id.")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
@@ -71,11 +72,11 @@ class MissSampleAdmin(ReadOnly, KeysetAdmin):
             return queryset, False
         return queryset.filter(trigger_id=int(term) if term.isdecimal() and len(term) <= 18 else -1), False
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def event(self, row: MissSample) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, row: MissSample) -> SafeString:
         return links.anchor("profiles.profile", row.profile_id, f"customer {row.profile_id}")
 
@@ -94,7 +95,7 @@ class TriggerVersionAdmin(ReadOnly, KeysetAdmin):
     fields = ("trigger", "number", "changes", ("published_at", "published_by"), "shown_definition")
     readonly_fields = ("shown_definition",)
 
-    @admin.display(description="definition")
+    @admin.display(description=gettext_lazy("definition"))
     def shown_definition(self, version: TriggerVersion) -> SafeString:
         return pretty(version.definition)
 

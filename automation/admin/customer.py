@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from automation import audit, contact, snippets, traces
 from automation.admin import links, why
@@ -101,15 +102,15 @@ def counts(request: HttpRequest, profile: Profile) -> Part:
     ]
     here: dict[str, Any] = {"profile__id__exact": profile.pk}
     return Part(
-        "Triggers that fired for them",
-        ("Trigger", "Times", "Last"),
+        _("Triggers that fired for them"),
+        (_("Trigger"), _("Times"), _("Last")),
         rows,
         links=(
-            Cell("All events", links.listing("automation.event", **here)),
-            Cell("All decisions", links.listing("automation.execution", **here)),
-            Cell("All deliveries", links.listing("automation.delivery", **here)),
+            Cell(_("All events"), links.listing("automation.event", **here)),
+            Cell(_("All decisions"), links.listing("automation.execution", **here)),
+            Cell(_("All deliveries"), links.listing("automation.delivery", **here)),
         ),
-        empty="None so far.",
+        empty=_("None so far."),
     )
 
 

@@ -13,6 +13,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from automation import reasons
 from automation.admin import answers, links
@@ -25,18 +27,22 @@ from profiles.clock import when
 from profiles.masking import masked, may_see
 
 SAID_SHOWN = 90  # Characters in the list.
-_SAFE = "Trying again is safe: it is sent with the same ids, by which the receiver can tell a repeat."
+_SAFE = gettext_lazy(
+    "Trying again is safe: it is sent with the same ids, by which the receiver can tell a repeat."
+)
 _WORDS_ON_RESEND = {
     Delivery.Status.FAILED: _SAFE,
-    Delivery.Status.UNCERTAIN: (
+    Delivery.Status.UNCERTAIN: gettext_lazy(
         "Not sent again: the call was interrupted, so it may have gone out, and a second copy could not be told from"
         " the first. Ask its receiver, then say here whether it arrived."
     ),
-    Delivery.Status.PENDING: "It waits for its moment; nothing need be done.",
-    Delivery.Status.SENDING: "It is being sent at this moment.",
-    Delivery.Status.CANCELLED: "Not sent, for the reason above. A new event lets the trigger decide anew.",
+    Delivery.Status.PENDING: gettext_lazy("It waits for its moment; nothing need be done."),
+    Delivery.Status.SENDING: gettext_lazy("It is being sent at this moment."),
+    Delivery.Status.CANCELLED: gettext_lazy(
+        "Not sent, for the reason above. A new event lets the trigger decide anew."
+    ),
 }
-_WENT_OUT = "It went out; sending it again would be a second message."
+_WENT_OUT = gettext_lazy("It went out; sending it again would be a second message.")
 
 
 @admin.register(Delivery)
@@ -53,7 +59,7 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
     list_filter = ("status", recent("created_at"), "lane", "trigger")
     list_select_related = ("trigger", "profile")
     search_fields = ("id",)
-    search_help_text = "The exact customer id, or the id of a delivery or a decision."
+    search_help_text = gettext_lazy("The exact customer id, or the id of a delivery or a decision.")
 
     actions = ("it_arrived", "it_did_not", "try_again")
 
@@ -97,29 +103,36 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         """Whether this user may say what became of an uncertain delivery."""
         return bool(request.user.has_perm("automation.change_delivery"))
 
-    @admin.action(description="Uncertain: it arrived", permissions=["settle"])
+    @admin.action(description=gettext_lazy("Uncertain: it arrived"), permissions=["settle"])
     def it_arrived(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         self._settle(request, queryset, settle.arrived, "It arrived.")
 
-    @admin.action(description="Uncertain: it did not arrive (nothing is sent again)", permissions=["settle"])
+    @admin.action(
+        description=gettext_lazy("Uncertain: it did not arrive (nothing is sent again)"),
+        permissions=["settle"],
+    )
     def it_did_not(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         self._settle(request, queryset, settle.did_not_arrive, "It did not arrive.")
 
-    @admin.action(description="Failed: try again (with the same ids)", permissions=["settle"])
+    @admin.action(description=gettext_lazy("Failed: try again (with the same ids)"), permissions=["settle"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         rows = list(queryset)
         again = self._each(request, rows, deliver.try_again, "Tried again.")
         if len(again) < len(rows):
             left = len(rows) - len(again)
-            self.message_user(
-                request, f"{left} left as they are: only what failed can be tried again.", messages.WARNING
+            said = ngettext(
+                "%(n)s is left as it is: only what failed can be tried again.",
+                "%(n)s are left as they are: only what failed can be tried again.",
+                left,
             )
+            self.message_user(request, said % {"n": left}, messages.WARNING)
         if again:
-            self.message_user(
-                request,
-                f"{len(again)} will be tried again now. The receiver can tell a repeat by its unchanged id.",
-                messages.SUCCESS,
+            said = ngettext(
+                "%(n)s will be tried again now. The receiver can tell a repeat by its unchanged id.",
+                "%(n)s will be tried again now. The receiver can tell repeats by their unchanged ids.",
+                len(again),
             )
+            self.message_user(request, said % {"n": len(again)}, messages.SUCCESS)
 
     def _settle(
         self, request: HttpRequest, queryset: QuerySet[Delivery], how: Callable[[UUID], bool], words: str
@@ -128,9 +141,15 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
         settled = self._each(request, rows, how, words)
         if len(settled) < len(rows):
             left = len(rows) - len(settled)
-            self.message_user(request, f"{left} left as they are: they are not uncertain.", messages.WARNING)
+            said = ngettext(
+                "%(n)s is left as it is: it is not uncertain.",
+                "%(n)s are left as they are: they are not uncertain.",
+                left,
+            )
+            self.message_user(request, said % {"n": left}, messages.WARNING)
         if settled:
-            self.message_user(request, f"{len(settled)} settled.", messages.SUCCESS)
+            said = ngettext("%(n)s settled.", "%(n)s settled.", len(settled)) % {"n": len(settled)}
+            self.message_user(request, said, messages.SUCCESS)
 
     def _each(
         self, request: HttpRequest, rows: list[Delivery], how: Callable[[UUID], bool], words: str
@@ -144,11 +163,11 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
                     done.append(row)
         return done
 
-    @admin.display(description="made")
+    @admin.display(description=gettext_lazy("made"))
     def created(self, row: Delivery) -> str | SafeString:
         return when(row.created_at)
 
-    @admin.display(description="status")
+    @admin.display(description=gettext_lazy("status"))
     def shown_status(self, row: Delivery) -> SafeString:
         return format_html(
             '<span class="sign-{}" title="{}">{}</span>',
@@ -157,49 +176,49 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
             row.get_status_display(),
         )
 
-    @admin.display(description="address")
+    @admin.display(description=gettext_lazy("address"))
     def masked_address(self, row: Delivery) -> str:
         return masked(row.address)
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, row: Delivery) -> SafeString:
         return links.anchor("profiles.profile", row.profile_id, row.profile)
 
-    @admin.display(description="decision")
+    @admin.display(description=gettext_lazy("decision"))
     def execution(self, row: Delivery) -> SafeString:
         return links.anchor("automation.execution", row.execution_id, f"decision {row.execution_id}")
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def event(self, row: Delivery) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
 
-    @admin.display(description="trigger")
+    @admin.display(description=gettext_lazy("trigger"))
     def by(self, row: Delivery) -> str:
         return row.trigger.name
 
-    @admin.display(description="to")
+    @admin.display(description=gettext_lazy("to"))
     def reached(self, row: Delivery) -> str | SafeString:
         """Channel and address; the rows of those who may not see addresses come masked."""
         if row.channel == "internal":
-            return "inside Beckon"
+            return _("inside Beckon")
         channel = {"email": "e-mail"}.get(row.channel, row.channel.replace("_", " "))
         return (
             format_html('<span class="quiet">{}</span> {}', channel, row.address) if row.address else channel
         )
 
-    @admin.display(description="what was said")
+    @admin.display(description=gettext_lazy("what was said"))
     def said(self, row: Delivery) -> SafeString:
         text = row.error[:SAID_SHOWN] or reasons.label(row.reason) or "–"
         return format_html('<span title="{}">{}</span>', row.reason, text)
 
-    @admin.display(description="result")
+    @admin.display(description=gettext_lazy("result"))
     def shown_result(self, row: Delivery) -> SafeString:
         return answers.excerpt(row)
 
-    @admin.display(description="result")
+    @admin.display(description=gettext_lazy("result"))
     def shown_outcome(self, row: Delivery) -> SafeString:
         return answers.numbers(row)
 
-    @admin.display(description="send it again?")
+    @admin.display(description=gettext_lazy("send it again?"))
     def resend(self, row: Delivery) -> str:
-        return _WORDS_ON_RESEND.get(Delivery.Status(row.status), _WENT_OUT)
+        return str(_WORDS_ON_RESEND.get(Delivery.Status(row.status), _WENT_OUT))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 MAX_TEXT = 200_000
 KEY_ORDER = (
@@ -42,7 +43,7 @@ class DocumentField(forms.JSONField):
         if not text.strip():
             return None
         if len(text) > MAX_TEXT:
-            raise ValidationError("This is too long.")
+            raise ValidationError(_("This is too long."))
         try:
             return msgspec.json.decode(text.encode("utf-8", "surrogatepass"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -79,7 +80,11 @@ def _where(text: str) -> str:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        return f"This is not JSON yet: line {error.lineno}, column {error.colno}: {error.msg}."
+        return _("This is not JSON yet: line %(line)s, column %(column)s: %(problem)s.") % {
+            "line": error.lineno,
+            "column": error.colno,
+            "problem": error.msg,
+        }
     except RecursionError:
-        return "This is nested too deeply."
-    return "This is not JSON: it holds NaN, Infinity or a broken character."
+        return _("This is nested too deeply.")
+    return _("This is not JSON: it holds NaN, Infinity or a broken character.")

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation import reasons
 from automation.admin import links
@@ -27,7 +29,7 @@ NAMES_SHOWN = 40
 class EventNameFilter(KnownValuesFilter):
     """By event name: the most frequent ones of the catalogue."""
 
-    title = "event"
+    title = gettext_lazy("event")
     parameter_name = field = "name"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -57,13 +59,13 @@ def by_message_id(message_id: str) -> list[int]:
 
 @admin.register(Event)
 class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
-    page_title = "Event"
+    page_title = gettext_lazy("Event")
     list_display = ("occurred", "name", "customer", "source", "flags", "id")
     list_display_links = ("occurred", "name")
     list_filter = (EventNameFilter, recent("occurred_at"), "is_late", "is_import")
     list_select_related = ("profile",)
     search_fields = ("message_id",)
-    search_help_text = "The exact customer id, event id or message id."
+    search_help_text = gettext_lazy("The exact customer id, event id or message id.")
     fields = (
         ("name", "original_name"),
         "customer",
@@ -85,7 +87,7 @@ class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
         return by_customer(queryset, term, profile_ids(term), pk__in=by_message_id(term)), False
 
     def tools(self, request: HttpRequest, obj: Event) -> list[Cell]:
-        return [Cell("Replay in shadow", reverse("admin:automation_event_replay", args=[obj.pk]))]
+        return [Cell(_("Replay in shadow"), reverse("admin:automation_event_replay", args=[obj.pk]))]
 
     def parts(self, request: HttpRequest, obj: Event) -> list[Part]:
         decisions = Execution.objects.filter(profile_id=obj.profile_id, event_id=obj.pk).select_related(
@@ -104,51 +106,51 @@ class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
         ]
         return [
             Part(
-                "What was decided",
-                ("Decided", "Trigger", "Status", "Reason"),
+                _("What was decided"),
+                (_("Decided"), _("Trigger"), _("Status"), _("Reason")),
                 rows,
                 note=self._state(obj),
-                empty="No trigger fired or was held back for this event.",
+                empty=_("No trigger fired or was held back for this event."),
             )
         ]
 
     def _state(self, event: Event) -> str:
         held = QuarantinedEvent.objects.filter(event_id=event.pk, state=QuarantinedEvent.State.HELD).first()
         if held is not None:
-            return f"In quarantine: {held.error_class}."
+            return _("In quarantine: %(error)s.") % {"error": held.error_class}
         if QueuedEvent.objects.filter(pk=event.pk).exists():
-            return "Waits for its decision."
-        return "Decided."
+            return _("Waits for its decision.")
+        return _("Decided.")
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, event: Event) -> SafeString:
         return links.anchor("profiles.profile", event.profile_id, event.profile)
 
-    @admin.display(description="happened")
+    @admin.display(description=gettext_lazy("happened"))
     def occurred(self, event: Event) -> str | SafeString:
         return when(event.occurred_at)
 
-    @admin.display(description="notes")
+    @admin.display(description=gettext_lazy("notes"))
     def flags(self, event: Event) -> str:
         notes = {"late": event.is_late, "imported": event.is_import, "clock was ahead": event.is_skewed}
         return ", ".join(text for text, is_so in notes.items() if is_so)
 
-    @admin.display(description="properties")
+    @admin.display(description=gettext_lazy("properties"))
     def shown_data(self, event: Event) -> SafeString:
         return pretty(event.data)
 
-    @admin.display(description="context")
+    @admin.display(description=gettext_lazy("context"))
     def shown_context(self, event: Event) -> SafeString:
         return pretty(event.context)
 
 
 @admin.register(QueuedEvent)
 class QueuedEventAdmin(ReadOnly, KeysetAdmin):
-    list_title = "Queue"
+    list_title = gettext_lazy("Queue")
     list_display = ("event", "lane", "accepted_at", "due_at", "data_failures", "worker_deaths")
     list_filter = ("lane",)
     search_fields = ("event_id",)
-    search_help_text = "The event's id."
+    search_help_text = gettext_lazy("The event's id.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[QueuedEvent], search_term: str
@@ -158,9 +160,9 @@ class QueuedEventAdmin(ReadOnly, KeysetAdmin):
             return queryset, False
         return queryset.filter(pk=int(term) if term.isdecimal() and len(term) <= 18 else -1), False
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def event(self, row: QueuedEvent) -> str:
-        return f"event {row.event_id}"
+        return _("event %(id)s") % {"id": row.event_id}
 
 
 @admin.register(Heartbeat)
@@ -168,7 +170,7 @@ class HeartbeatAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("worker", "lane", "at", "batch")
     list_filter = ("lane",)
 
-    @admin.display(description="events in its hands")
+    @admin.display(description=gettext_lazy("events in its hands"))
     def batch(self, row: Heartbeat) -> int:
         return len(row.event_ids)
 
@@ -182,6 +184,6 @@ class CatalogueEntryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     fields = ("name", "original_name", "volume", ("first_seen", "last_seen"), "shown_properties")
     readonly_fields = ("shown_properties",)
 
-    @admin.display(description="properties and their types")
+    @admin.display(description=gettext_lazy("properties and their types"))
     def shown_properties(self, row: CatalogueEntry) -> SafeString:
         return pretty(row.properties)

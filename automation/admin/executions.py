@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation import reasons
 from automation.admin import attempts, histogram, kinds, links, trace
@@ -33,7 +35,7 @@ STATUSES = {
 class StatusFilter(KnownValuesFilter):
     """By outcome."""
 
-    title = "outcome"
+    title = gettext_lazy("outcome")
     parameter_name = field = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -43,7 +45,7 @@ class StatusFilter(KnownValuesFilter):
 class ReasonFilter(KnownValuesFilter):
     """By primary reason."""
 
-    title = "reason"
+    title = gettext_lazy("reason")
     parameter_name = field = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -53,7 +55,7 @@ class ReasonFilter(KnownValuesFilter):
 class TypeFilter(KnownValuesFilter):
     """By type of trigger."""
 
-    title, parameter_name, field = "type of trigger", "type", "trigger__type"
+    title, parameter_name, field = gettext_lazy("type of trigger"), "type", "trigger__type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(kind, str(word)) for kind, word in kinds.WORDS.items()]
@@ -61,7 +63,7 @@ class TypeFilter(KnownValuesFilter):
 
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
-    list_title, page_title = "Decisions", "Decision"
+    list_title, page_title = gettext_lazy("Decisions"), gettext_lazy("Decision")
     change_list_template = "admin/beckon/decision_list.html"
     change_form_template = "admin/beckon/decision.html"  # type: ignore[misc]  # Any in one base.
     list_display = (
@@ -77,7 +79,7 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
     list_filter = (StatusFilter, ReasonFilter, recent("decided_at"), TypeFilter, "trigger")
     list_select_related = ("trigger", "version", "profile")
     search_fields = ("id",)
-    search_help_text = "The exact customer id or the decision's id."
+    search_help_text = gettext_lazy("The exact customer id or the decision's id.")
     fieldsets = (
         (
             None,
@@ -92,7 +94,7 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
             },
         ),
         (
-            "Details",
+            gettext_lazy("Details"),
             {
                 "classes": ("collapse",),
                 "fields": (
@@ -149,71 +151,71 @@ class ExecutionAdmin(ReadOnly, WithParts, KeysetAdmin):
         context["retry_url"] = reverse("admin:automation_delivery_changelist")
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
-    @admin.display(description="outcome")
+    @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, execution: Execution) -> SafeString:
         word = STATUSES.get(ExecutionStatus(execution.status), execution.status)
         if execution.reason == Reason.SHADOW:
-            word = "Would have fired"
+            word = _("Would have fired")
         return format_html(
             '<span class="sign-{}" title="{}">{}</span>', trace.tone(execution.status), execution.status, word
         )
 
-    @admin.display(description="reason")
+    @admin.display(description=gettext_lazy("reason"))
     def shown_reason(self, execution: Execution) -> SafeString:
         text = reasons.label(execution.reason) or "–"
         often = f" × {execution.held_count:,}" if execution.held_count > 1 else ""
         return format_html('<span title="{}">{}{}</span>', execution.reason, text, often)
 
-    @admin.display(description="trigger")
+    @admin.display(description=gettext_lazy("trigger"))
     def by(self, execution: Execution) -> str:
         return f"{execution.trigger.name} · v{execution.version.number}"
 
-    @admin.display(description="decided in")
+    @admin.display(description=gettext_lazy("decided in"))
     def took(self, execution: Execution) -> str:
         return links.span(execution.decided_at - execution.accepted_at)
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, execution: Execution) -> SafeString:
         return links.anchor("profiles.profile", execution.profile_id, execution.profile)
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def event(self, execution: Execution) -> SafeString:
         return links.anchor(
             "automation.event", execution.event_id, f"{execution.event_name} {execution.event_id}"
         )
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def answered(self, execution: Execution) -> str:
         return execution.event_name.replace("_", " ")
 
-    @admin.display(description="times")
+    @admin.display(description=gettext_lazy("times"))
     def times(self, execution: Execution) -> str:
         return f"{execution.held_count:,}"
 
-    @admin.display(description="decided")
+    @admin.display(description=gettext_lazy("decided"))
     def decided(self, execution: Execution) -> str | SafeString:
         return when(execution.decided_at)
 
-    @admin.display(description="acts or is judged again")
+    @admin.display(description=gettext_lazy("acts or is judged again"))
     def due(self, execution: Execution) -> str | SafeString:
         return when(execution.due_at)
 
-    @admin.display(description="last time")
+    @admin.display(description=gettext_lazy("last time"))
     def last_time(self, execution: Execution) -> str | SafeString:
         return when(execution.last_held_at)
 
-    @admin.display(description="event happened")
+    @admin.display(description=gettext_lazy("event happened"))
     def happened(self, execution: Execution) -> str | SafeString:
         return when(execution.event_at)
 
-    @admin.display(description="event accepted")
+    @admin.display(description=gettext_lazy("event accepted"))
     def accepted(self, execution: Execution) -> str | SafeString:
         return when(execution.accepted_at)
 
-    @admin.display(description="first action began")
+    @admin.display(description=gettext_lazy("first action began"))
     def started(self, execution: Execution) -> str | SafeString:
         return when(execution.started_at)
 
-    @admin.display(description="last action ended")
+    @admin.display(description=gettext_lazy("last action ended"))
     def ended(self, execution: Execution) -> str | SafeString:
         return when(execution.processed_at)

@@ -15,6 +15,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation import snippets
 from automation.admin import links
@@ -40,7 +42,7 @@ class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         choices=WriteKey.Scope.choices,
         initial=[WriteKey.Scope.EVENTS_WRITE],
         widget=forms.CheckboxSelectMultiple,
-        help_text="What whoever holds the key may do.",
+        help_text=gettext_lazy("What whoever holds the key may do."),
     )
 
     class Meta:
@@ -52,7 +54,9 @@ class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         scopes: list[str] = self.cleaned_data["scopes"]
         if ADMIN in scopes and ADMIN not in (self.instance.scopes or []) and not self.may_give_admin:
             raise forms.ValidationError(
-                "A key with the scope admin exports and forgets people: only who may do that themselves gives it."
+                _(
+                    "A key with the scope admin exports and forgets people: only who may do that themselves gives it."
+                )
             )
         return scopes
 
@@ -63,10 +67,10 @@ class WriteKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         if is_admins and not self.may_give_admin:
             was, now = self.initial, cleaned
             if now.get("is_active") and not was.get("is_active"):
-                self.add_error("is_active", "Only who may give the scope admin switches this key on.")
+                self.add_error("is_active", _("Only who may give the scope admin switches this key on."))
             if "expires_at" in self.changed_data and _is_longer(was.get("expires_at"), now.get("expires_at")):
                 self.add_error(
-                    "expires_at", "Only who may give the scope admin lets this key work for longer."
+                    "expires_at", _("Only who may give the scope admin lets this key work for longer.")
                 )
         return cleaned
 
@@ -77,11 +81,13 @@ def _is_longer(before: datetime | None, after: datetime | None) -> bool:
 
 class ReplaceForm(forms.Form):
     keep_days = forms.IntegerField(
-        label="Days the old key still works",
+        label=gettext_lazy("Days the old key still works"),
         min_value=0,
         max_value=LONGEST_KEEP_DAYS,
         initial=KEEP_DAYS,
-        help_text="Time to move the shop to the new key. 0: the old one ends at once, for a key that leaked.",
+        help_text=gettext_lazy(
+            "Time to move the shop to the new key. 0: the old one ends at once, for a key that leaked."
+        ),
     )
 
 
@@ -164,7 +170,7 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Replace {key}",
+            "title": _("Replace %(key)s") % {"key": key},
             "key": key,
             "form": form,
             "siblings": siblings(key, now),
@@ -184,7 +190,7 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Copy this key now",
+            "title": _("Copy this key now"),
             "key": key,
             "token": token,
             "old_ends_at": replaced and replaced.old_ends_at,
@@ -194,21 +200,21 @@ class WriteKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         add_never_cache_headers(response)
         return response
 
-    @admin.display(description="begins with")
+    @admin.display(description=gettext_lazy("begins with"))
     def shown_id(self, key: WriteKey) -> str:
         return f"bk_live_{key.public_id}_…"
 
-    @admin.display(description="may")
+    @admin.display(description=gettext_lazy("may"))
     def shown_scopes(self, key: WriteKey) -> str:
         return ", ".join(key.scopes)
 
-    @admin.display(description="other keys that work for it")
+    @admin.display(description=gettext_lazy("other keys that work for it"))
     def shown_siblings(self, key: WriteKey) -> SafeString | str:
         others = [
             (reverse("admin:automation_writekey_change", args=[other.pk]), self.shown_id(other), _end(other))
             for other in siblings(key, datetime.now(UTC))
         ]
-        return format_html_join(", ", '<a href="{}">{}</a> ({})', others) or "none"
+        return format_html_join(", ", '<a href="{}">{}</a> ({})', others) or _("none")
 
 
 def _may_give_admin(request: HttpRequest) -> bool:
@@ -216,4 +222,8 @@ def _may_give_admin(request: HttpRequest) -> bool:
 
 
 def _end(key: WriteKey) -> str:
-    return f"until {links.clock(key.expires_at)}" if key.expires_at else "without an end"
+    return (
+        _("until %(moment)s") % {"moment": links.clock(key.expires_at)}
+        if key.expires_at
+        else _("without an end")
+    )

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from automation.admin import links
 from automation.models import Task, Template
@@ -23,7 +24,7 @@ from profiles.clock import when
 @admin.register(Template)
 class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     is_about_customers = False
-    list_title = "Templates"
+    list_title = gettext_lazy("Templates")
     list_display = ("name", "key", "subject", "is_published", "changed")
     list_filter = ("is_published",)
     search_fields = ("name", "key", "subject")
@@ -39,7 +40,7 @@ class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Titled
 
-    @admin.display(description="last changed", ordering="updated_at")
+    @admin.display(description=gettext_lazy("last changed"), ordering="updated_at")
     def changed(self, template: Template) -> str | SafeString:
         return when(template.updated_at)
 
@@ -54,11 +55,11 @@ class TaskAdmin(KeysetAdmin):
     readonly_fields = ("created_at",)
     actions = ("finish",)
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, task: Task) -> SafeString:
         return links.anchor("profiles.profile", task.profile_id, task.profile)
 
-    @admin.display(description="due")
+    @admin.display(description=gettext_lazy("due"))
     def due(self, task: Task) -> str | SafeString:
         """When, and a mark where that is over and nobody has done it."""
         at = when(task.due_at)
@@ -66,11 +67,11 @@ class TaskAdmin(KeysetAdmin):
             return at
         return format_html('{} <strong class="sign-failed">{}</strong>', at, _("overdue"))
 
-    @admin.display(description="made")
+    @admin.display(description=gettext_lazy("made"))
     def made(self, task: Task) -> str | SafeString:
         return when(task.created_at)
 
-    @admin.action(description="Mark as done", permissions=["change"])
+    @admin.action(description=gettext_lazy("Mark as done"), permissions=["change"])
     def finish(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         done = 0
         for task in queryset.exclude(state=Task.State.DONE):
@@ -79,4 +80,5 @@ class TaskAdmin(KeysetAdmin):
                 task.save(update_fields=["state"])
                 self.log_change(request, task, "Done.")
             done += 1
-        self.message_user(request, f"{done} done.", messages.SUCCESS)
+        said = ngettext("%(n)s task is done.", "%(n)s tasks are done.", done) % {"n": done}
+        self.message_user(request, said, messages.SUCCESS)

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
 
 from automation.privacy import Receipt, Who, erase
 from automation.privacy.export import exported, preview
@@ -30,10 +31,16 @@ def export_page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profi
     """What the document will hold; posting downloads it."""
     who, now = Who(profile_id=profile.pk), timezone.now()
     if request.method != "POST":
-        part = _counts("What is stored about this person", preview(who, now))
-        note = "The file holds personal data: give it to nobody but the person. The download is recorded."
+        part = _counts(_("What is stored about this person"), preview(who, now))
+        note = _("The file holds personal data: give it to nobody but the person. The download is recorded.")
         return _page(
-            request, admin, profile, part, title="Export everything", note=note, button="Download as JSON"
+            request,
+            admin,
+            profile,
+            part,
+            title=_("Export everything"),
+            note=note,
+            button=_("Download as JSON"),
         )
     with exported(who, by=_name(request), actor_id=request.user.pk, now=now, request=request) as file:
         answer = HttpResponse(file.read(), content_type="application/json")
@@ -51,17 +58,19 @@ def erase_page(request: HttpRequest, admin: ModelAdmin[Profile], profile: Profil
         if request.POST.get("typed", "").strip() == expected:
             receipt = erase(who, by=_name(request), actor_id=request.user.pk, now=now, request=request)
             profile.refresh_from_db()
-            return _page(request, admin, profile, _receipt(receipt), title="This person was forgotten")
-        error = "That is not the same. Nothing was changed."
+            return _page(request, admin, profile, _receipt(receipt), title=_("This person was forgotten"))
+        error = _("That is not the same. Nothing was changed.")
     return _page(
         request,
         admin,
         profile,
-        _counts("What will be removed", preview(who, now)),
-        title="Forget this person",
-        note="This cannot be undone. Messages that were not sent yet are cancelled. Keyed hashes of the person's"
-        " ids stay, so that late events do not bring them back.",
-        button="Forget this person",
+        _counts(_("What will be removed"), preview(who, now)),
+        title=_("Forget this person"),
+        note=_(
+            "This cannot be undone. Messages that were not sent yet are cancelled. Keyed hashes of the person's"
+            " ids stay, so that late events do not bring them back."
+        ),
+        button=_("Forget this person"),
         expected=expected,
         error=error,
     )
@@ -80,8 +89,8 @@ def tools(request: HttpRequest, profile: Profile) -> list[Cell]:
     if profile.erased_at is not None:
         return []
     offered = (
-        (EXPORT, "Export everything (JSON)", "admin:profiles_profile_export"),
-        (ERASE, "Forget this person…", "admin:profiles_profile_forget"),
+        (EXPORT, _("Export everything (JSON)"), "admin:profiles_profile_export"),
+        (ERASE, _("Forget this person…"), "admin:profiles_profile_forget"),
     )
     return [
         Cell(text, reverse(name, args=[profile.pk]))
@@ -124,7 +133,7 @@ def _counts(title: str, counts: Mapping[str, int]) -> Part:
         rows.append(
             Row((Cell(_words(table)), Cell(f"{count:,}", css="beckon-number"), Cell(treatment), Cell(why)))
         )
-    return Part(title, ("Table", "Rows", "When forgotten", ""), rows, empty="Nothing.")
+    return Part(title, (_("Table"), _("Rows"), _("When forgotten"), ""), rows, empty=_("Nothing."))
 
 
 def _receipt(receipt: Receipt) -> Part:
@@ -132,10 +141,12 @@ def _receipt(receipt: Receipt) -> Part:
         Row((Cell(_words(table)), Cell(f"{count:,}", css="beckon-number")))
         for table, count in receipt.counts.items()
     ]
-    note = (
-        f"Receipt {receipt.id}: {receipt.outcome.replace('_', ' ')}; {receipt.names} names have a tombstone."
-    )
-    return Part("Receipt", ("Table", "Rows"), rows, note=note)
+    note = _("Receipt %(number)s: %(outcome)s. Names with a tombstone: %(names)s.") % {
+        "number": receipt.id,
+        "outcome": receipt.outcome.replace("_", " "),
+        "names": receipt.names,
+    }
+    return Part(_("Receipt"), (_("Table"), _("Rows")), rows, note=note)
 
 
 def _words(table: str) -> str:

@@ -90,7 +90,7 @@ def groups() -> list[Group]:
 class ErrorFilter(KnownValuesFilter):
     """By the kind of error."""
 
-    title = "error"
+    title = gettext_lazy("error")
     parameter_name = field = "error_class"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -100,14 +100,16 @@ class ErrorFilter(KnownValuesFilter):
 class NoteForm(ActionForm):
     """Actions of the quarantine take a note."""
 
-    note = forms.CharField(required=False, max_length=300, label="Note:", widget=forms.TextInput)
+    note = forms.CharField(
+        required=False, max_length=300, label=gettext_lazy("Note:"), widget=forms.TextInput
+    )
 
 
 @admin.register(QuarantinedEvent)
 class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
     """Events that failed too often. Actions settle them; the rows themselves are not edited."""
 
-    list_title = "Quarantine"
+    list_title = gettext_lazy("Quarantine")
     change_list_template = "admin/beckon/quarantine_list.html"
     list_display = (
         "held_since",
@@ -122,7 +124,7 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
     )
     list_filter = ("state", "lane", ErrorFilter, recent("created_at"))
     search_fields = ("event_id",)
-    search_help_text = "The event's id."
+    search_help_text = gettext_lazy("The event's id.")
     action_form = NoteForm
     actions = ("replay", "discard")
     fields = (
@@ -158,28 +160,28 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
         """Whether this user may replay and discard."""
         return bool(request.user.has_perm("automation.change_quarantinedevent"))
 
-    @admin.action(description="Replay: put them back into the queue", permissions=["settle"])
+    @admin.action(description=gettext_lazy("Replay: put them back into the queue"), permissions=["settle"])
     def replay(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
         replayed = self._each(request, queryset, quarantine.replay, "Replayed.")
-        self._report(request, f"{len(replayed)} put back into the queue.")
+        self._report(request, _("%(n)s put back into the queue.") % {"n": len(replayed)})
 
-    @admin.action(description="Discard, with a note", permissions=["settle"])
+    @admin.action(description=gettext_lazy("Discard, with a note"), permissions=["settle"])
     def discard(self, request: HttpRequest, queryset: QuerySet[QuarantinedEvent]) -> None:
         note = request.POST.get("note", "").strip()
         if not note:
-            self.message_user(request, "Write into the note why they are given up.", messages.ERROR)
+            self.message_user(request, _("Write into the note why they are given up."), messages.ERROR)
             return
         discarded = self._each(
             request, queryset, lambda event_id: quarantine.discard(event_id, note), f"Discarded: {note}"
         )
-        self._report(request, f"{len(discarded)} given up.")
+        self._report(request, _("%(n)s given up.") % {"n": len(discarded)})
 
     def _report(self, request: HttpRequest, done: str) -> None:
         """What was done, and how much is left of it."""
         left = sum(group.count for group in groups())
         more = f"{left:,}+" if left >= LOOKED_AT else f"{left:,}"
         rest = ngettext("%(n)s event is still held.", "%(n)s events are still held.", left) % {"n": more}
-        self.message_user(request, f"{done} {rest}", messages.SUCCESS)
+        self.message_user(request, " ".join((done, rest)), messages.SUCCESS)
 
     def _each(
         self,
@@ -197,25 +199,25 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
                     done.append(row)
         return done
 
-    @admin.display(description="held since")
+    @admin.display(description=gettext_lazy("held since"))
     def held_since(self, row: QuarantinedEvent) -> str | SafeString:
         return when(row.created_at)
 
-    @admin.display(description="what went wrong")
+    @admin.display(description=gettext_lazy("what went wrong"))
     def said(self, row: QuarantinedEvent) -> str:
         return words(row.error_class)
 
-    @admin.display(description="event")
+    @admin.display(description=gettext_lazy("event"))
     def event(self, row: QuarantinedEvent) -> SafeString:
         return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
 
-    @admin.display(description="what it holds (personal data masked)")
+    @admin.display(description=gettext_lazy("what it holds (personal data masked)"))
     def shown_payload(self, row: QuarantinedEvent) -> SafeString:
         event = Event.objects.filter(pk=row.event_id, occurred_at=row.occurred_at).first()
         if event is None:
             return pretty(None)
         return pretty({"name": event.name, "data": without_personal(event.data)})
 
-    @admin.display(description="traceback, for developers")
+    @admin.display(description=gettext_lazy("traceback, for developers"))
     def shown_traceback(self, row: QuarantinedEvent) -> SafeString:
         return verbatim(row.traceback)

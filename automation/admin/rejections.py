@@ -30,7 +30,7 @@ class KindFilter(KnownValuesFilter):
 class RejectedRequestAdmin(ReadOnly, KeysetAdmin):
     """A sample with a count; nothing of what was sent is kept but the place of the mistake."""
 
-    list_title, page_title = "Rejected requests", "Rejected request"
+    list_title, page_title = _("Rejected requests"), _("Rejected request")
     list_display = ("last", "status", "message", "pointer", "count", "route", "key")
     list_display_links = ("last", "message")
     list_filter = (KindFilter,)

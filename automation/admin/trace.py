@@ -148,7 +148,7 @@ def collapsed(execution: Execution) -> Part:
         (
             Cell(f"{execution.held_count:,}", css="beckon-number"),
             Cell(short(execution.last_held_at)),
-            Cell(f"event {last}", links.page("automation.event", last)),
+            Cell(_("event %(id)s") % {"id": last}, links.page("automation.event", last)),
         )
     )
     return Part(

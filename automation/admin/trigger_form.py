@@ -27,22 +27,22 @@ from automation.models import Trigger
 from automation.pipeline import publish
 
 PRIORITIES = (
-    (int(Priority.CRITICAL), "Critical – at once"),
-    (int(Priority.HIGH), "High – within 1 minute"),
-    (int(Priority.MEDIUM), "Medium – within 5 minutes"),
-    (int(Priority.LOW), "Low – within 15 minutes"),
+    (int(Priority.CRITICAL), _("Critical – at once")),
+    (int(Priority.HIGH), _("High – within 1 minute")),
+    (int(Priority.MEDIUM), _("Medium – within 5 minutes")),
+    (int(Priority.LOW), _("Low – within 15 minutes")),
 )
 MODES = modes.choices()
 TYPES = kinds.choices()
 CLASSES = (
-    (MessageClass.MARKETING.value, "Marketing – consent, caps, quiet hours and holdout apply"),
+    (MessageClass.MARKETING.value, _("Marketing – consent, caps, quiet hours and holdout apply")),
     (
         MessageClass.TRANSACTIONAL.value,
-        "Transactional – the customer waits for it; only refusals and dead addresses stop it",
+        _("Transactional – the customer waits for it; only refusals and dead addresses stop it"),
     ),
 )
 CONFLICT = _("Somebody else changed this trigger while you were editing it.")
-LOSING = (("suppress", "Held back"), ("defer", "Tried again when the slot is free"))
+LOSING = (("suppress", _("Held back")), ("defer", _("Tried again when the slot is free")))
 
 
 class ModeWidget(forms.RadioSelect):
@@ -63,10 +63,10 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     priority = forms.TypedChoiceField(choices=PRIORITIES, coerce=int, initial=int(Priority.MEDIUM))
     type = forms.ChoiceField(choices=TYPES, initial=TriggerType.BEHAVIORAL)
     message_class = forms.ChoiceField(
-        label="Kind of message", choices=CLASSES, initial=MessageClass.MARKETING
+        label=_("Kind of message"), choices=CLASSES, initial=MessageClass.MARKETING
     )
     on_lost = forms.ChoiceField(
-        label="When another trigger wins the slot", choices=LOSING, initial="suppress"
+        label=_("When another trigger wins the slot"), choices=LOSING, initial="suppress"
     )
     conditions = DocumentField(
         rows=14,
@@ -134,28 +134,30 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         )
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         labels = {
-            "recheck": "Judge again before it acts",
-            "topic": "Topic that they consent to",
-            "cooldown_path": "The rest is counted separately per",
-            "max_per_customer": "Most times for one customer, ever",
-            "dedupe_path": "Only once for each",
-            "max_per_hour": "Most times an hour, for all customers",
-            "holdout_percent": "Share held out (%)",
-            "value": "Declared value",
-            "valid_from": "Starts",
-            "valid_until": "Ends",
+            "recheck": _("Judge again before it acts"),
+            "topic": _("Topic that they consent to"),
+            "cooldown_path": _("The rest is counted separately per"),
+            "max_per_customer": _("Most times for one customer, ever"),
+            "dedupe_path": _("Only once for each"),
+            "max_per_hour": _("Most times an hour, for all customers"),
+            "holdout_percent": _("Share held out (%)"),
+            "value": _("Declared value"),
+            "valid_from": _("Starts"),
+            "valid_until": _("Ends"),
         }
         help_texts = {
-            "key": "A stable short name, for files and the API. It cannot be changed later.",
-            "topic": "What customers consent to, such as marketing.",
-            "cooldown_path": "Such as product_id: each product has its own rest. Empty: one for all.",
-            "max_per_customer": "Empty: no limit.",
-            "dedupe_path": "A property such as order_id: never twice for the same order.",
-            "max_per_hour": "A guard against a mistake that mails everybody. Empty: none.",
-            "holdout_percent": "Customers who never get it, so that its effect can be measured."
-            " Empty: 5 for marketing, none for transactional.",
-            "value": "Among triggers of equal priority the higher value wins.",
-            "recheck": "Conditions, consent and caps are looked at again when its moment has come.",
+            "key": _("A stable short name, for files and the API. It cannot be changed later."),
+            "topic": _("What customers consent to, such as marketing."),
+            "cooldown_path": _("Such as product_id: each product has its own rest. Empty: one for all."),
+            "max_per_customer": _("Empty: no limit."),
+            "dedupe_path": _("A property such as order_id: never twice for the same order."),
+            "max_per_hour": _("A guard against a mistake that mails everybody. Empty: none."),
+            "holdout_percent": _(
+                "Customers who never get it, so that its effect can be measured."
+                " Empty: 5 for marketing, none for transactional."
+            ),
+            "value": _("Among triggers of equal priority the higher value wins."),
+            "recheck": _("Conditions, consent and caps are looked at again when its moment has come."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

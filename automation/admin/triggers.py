@@ -11,7 +11,8 @@ from django.contrib.admin.options import ShowFacets
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from automation import wording
 from automation.actions.registry import ACTIONS
@@ -32,7 +33,11 @@ from automation.models import Trigger
 from automation.pipeline import asking, publish
 from profiles.admin.parts import Cell, Part, Row, WithParts
 
-_OUTCOMES = {"fired": "Fired", "suppressed": "Held back", "waiting": "Waits"}
+_OUTCOMES = {
+    "fired": gettext_lazy("Fired"),
+    "suppressed": gettext_lazy("Held back"),
+    "waiting": gettext_lazy("Waits"),
+}
 
 
 @admin.register(Trigger)
@@ -165,20 +170,24 @@ class TriggerAdmin(  # type: ignore[type-arg]
 
     # --- The page
 
-    @admin.display(description="what the engine has")
+    @admin.display(description=gettext_lazy("what the engine has"))
     def shown_state(self, trigger: Trigger) -> str:
         version = trigger.current_version
         if version is None:
-            return "Nothing is published yet."
-        drift = "" if version.definition == trigger.document() else " What you see here differs from it."
-        paused = f" {trigger.pause_reason}" if trigger.pause_reason else ""
-        return f"Version {version.number}, {str(modes.WORDS[trigger.mode]).lower()}.{paused}{drift}"
+            return _("Nothing is published yet.")
+        mode = str(modes.WORDS[trigger.mode]).lower()
+        said = [_("Version %(number)s, %(mode)s.") % {"number": version.number, "mode": mode}]
+        if trigger.pause_reason:
+            said.append(trigger.pause_reason)
+        if version.definition != trigger.document():
+            said.append(_("What you see here differs from it."))
+        return " ".join(said)
 
-    @admin.display(description="examples")
+    @admin.display(description=gettext_lazy("examples"))
     def condition_examples(self, trigger: Trigger | None = None) -> SafeString:
         return _examples((kind.label, kind.help, _document(kind)) for kind in CONDITIONS.values())
 
-    @admin.display(description="examples")
+    @admin.display(description=gettext_lazy("examples"))
     def action_examples(self, trigger: Trigger | None = None) -> SafeString:
         return _examples((kind.label, kind.help, _document(kind)) for kind in ACTIONS.values())
 
@@ -191,7 +200,7 @@ def _decisions(trigger: Trigger) -> Part:
     rows = [
         Row(
             (
-                Cell(_OUTCOMES.get(label.partition(":")[0], label)),
+                Cell(str(_OUTCOMES.get(label.partition(":")[0], label))),
                 Cell(label.partition(":")[2].replace("_", " ")),
                 Cell(f"{count:,}", css="beckon-number"),
             )
@@ -200,14 +209,14 @@ def _decisions(trigger: Trigger) -> Part:
     ]
     here = {"trigger__id__exact": trigger.pk}
     return Part(
-        "Last 24 hours",
-        ("Outcome", "Reason", "Times"),
+        _("Last 24 hours"),
+        (_("Outcome"), _("Reason"), _("Times")),
         rows,
         links=(
-            Cell("All decisions", links.listing("automation.execution", **here)),
-            Cell("All deliveries", links.listing("automation.delivery", **here)),
+            Cell(_("All decisions"), links.listing("automation.execution", **here)),
+            Cell(_("All deliveries"), links.listing("automation.delivery", **here)),
         ),
-        empty="No decision yet.",
+        empty=_("No decision yet."),
     )
 
 
@@ -218,7 +227,7 @@ def _misses(trigger: Trigger) -> Part:
     rows = [
         Row(
             (
-                Cell("could not be checked" if kind == "broken" else "not met"),
+                Cell(_("could not be checked") if kind == "broken" else _("not met")),
                 Cell(said.get(pointer, pointer)),
                 Cell(pointer),
                 Cell(f"{count:,}", css="beckon-number"),
@@ -228,11 +237,11 @@ def _misses(trigger: Trigger) -> Part:
         for (kind, pointer), count in counts.most_common(20)
     ]
     return Part(
-        "Why it did not fire",
-        ("Result", "First condition that failed", "Place", "Times"),
+        _("Why it did not fire"),
+        (_("Result"), _("First condition that failed"), _("Place"), _("Times")),
         rows,
-        note="Events of the last 24 hours that it listened to and did not answer.",
-        links=(Cell("A sample of these events", links.listing("automation.misssample", q=trigger.pk)),),
+        note=_("Events of the last 24 hours that it listened to and did not answer."),
+        links=(Cell(_("A sample of these events"), links.listing("automation.misssample", q=trigger.pk)),),
     )
 
 

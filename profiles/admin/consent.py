@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter
@@ -19,7 +20,7 @@ CHANNELS = ("email", "sms", "push", "in_app")
 class ChannelFilter(KnownValuesFilter):
     """By channel."""
 
-    title = "channel"
+    title = gettext_lazy("channel")
     parameter_name = field = "channel"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -33,7 +34,7 @@ class ConsentAdmin(KeysetAdmin):
     list_select_related = ("profile",)
     autocomplete_fields = ("profile",)
     search_fields = ("profile__customer_id",)
-    search_help_text = "The exact customer id."
+    search_help_text = gettext_lazy("The exact customer id.")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
@@ -49,11 +50,11 @@ class ConsentAdmin(KeysetAdmin):
 
 @admin.register(AddressSuppression)
 class AddressSuppressionAdmin(KeysetAdmin):
-    list_title = "Suppression list"
+    list_title = gettext_lazy("Suppression list")
     list_display = ("masked_address", "channel", "why", "detail", "created_at")
     list_filter = ("why", ChannelFilter)
     search_fields = ("address",)
-    search_help_text = "The exact address."
+    search_help_text = gettext_lazy("The exact address.")
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         first = "address" if may_see(request.user) else "masked_address"
@@ -72,10 +73,10 @@ class AddressSuppressionAdmin(KeysetAdmin):
         term = search_term.strip().lower()
         return (queryset.filter(channel__in=CHANNELS, address=term) if term else queryset), False
 
-    @admin.display(description="detail")
+    @admin.display(description=gettext_lazy("detail"))
     def hidden_detail(self, row: AddressSuppression) -> str:
         return hidden(row.detail)
 
-    @admin.display(description="address")
+    @admin.display(description=gettext_lazy("address"))
     def masked_address(self, row: AddressSuppression) -> str:
         return masked(row.address)

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from profiles.admin.lists import KeysetAdmin, KnownValuesFilter, ReadOnly, recent
 from profiles.admin.parts import Cell, Part, WithParts, pretty
@@ -28,7 +30,7 @@ from profiles.named import Named, NamedCells
 class BehaviourFilter(KnownValuesFilter):
     """By behaviour segment."""
 
-    title = "behaviour"
+    title = gettext_lazy("behaviour")
     parameter_name = field = "behavior_segment"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -39,7 +41,7 @@ class IdentityInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Identity
     extra = 0
     fields = readonly_fields = ("kind", "value", "created_at")
-    verbose_name_plural = "Known as"
+    verbose_name_plural = gettext_lazy("Known as")
 
 
 class ConsentInline(Named, admin.TabularInline):  # type: ignore[type-arg]
@@ -49,7 +51,7 @@ class ConsentInline(Named, admin.TabularInline):  # type: ignore[type-arg]
     can_delete = False  # A word is taken back by another word, not forgotten.
     fields = ("topic", "channel", "is_granted", "source", "recorded_at")
     readonly_fields = ("source", "recorded_at")
-    verbose_name_plural = "May we write to them?"
+    verbose_name_plural = gettext_lazy("May we write to them?")
 
 
 class MembershipInline(Named, admin.TabularInline):  # type: ignore[type-arg]
@@ -75,7 +77,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     change_form_template: ClassVar[Any] = "admin/beckon/customer.html"
 
     form = PreferencesForm
-    list_title, page_title = "Customers", "Customer"
+    list_title, page_title = gettext_lazy("Customers"), gettext_lazy("Customer")
     list_display = (
         "customer",
         "name",
@@ -87,7 +89,7 @@ class ProfileAdmin(WithParts, KeysetAdmin):
     )
     list_filter = (BehaviourFilter, recent("last_activity"))
     search_fields = ("customer_id",)
-    search_help_text = "The exact customer id, anonymous id or e-mail address."
+    search_help_text = gettext_lazy("The exact customer id, anonymous id or e-mail address.")
     inlines = (ConsentInline, MembershipInline, IdentityInline)
     editable = ("time_zone", "preferences")
 
@@ -121,9 +123,9 @@ class ProfileAdmin(WithParts, KeysetAdmin):
                     )
                 },
             ),
-            ("What they asked for", {"fields": (("time_zone", "time_zone_source", "locale"), *wishes)}),
+            (_("What they asked for"), {"fields": (("time_zone", "time_zone_source", "locale"), *wishes)}),
             (
-                "Details",
+                _("Details"),
                 {
                     "classes": ("collapse",),
                     "fields": (*patterns, "merged_into", "erased_at", "created_at"),
@@ -191,45 +193,45 @@ class ProfileAdmin(WithParts, KeysetAdmin):
             gone.delete()
         formset.save_m2m()
 
-    @admin.display(description="customer")
+    @admin.display(description=gettext_lazy("customer"))
     def customer(self, profile: Profile) -> str:
         return str(profile)
 
-    @admin.display(description="name")
+    @admin.display(description=gettext_lazy("name"))
     def name(self, profile: Profile) -> str:
         return f"{profile.first_name} {profile.last_name}".strip() or "–"
 
-    @admin.display(description="behaviour")
+    @admin.display(description=gettext_lazy("behaviour"))
     def behaviour(self, profile: Profile) -> str:
         return profile.behavior_segment.replace("_", " ")
 
-    @admin.display(description="lifetime value")
+    @admin.display(description=gettext_lazy("lifetime value"))
     def worth(self, profile: Profile) -> str:
         """To the cent; it is kept more exactly."""
         value = round(profile.lifetime_value, 2)
         return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
-    @admin.display(description="last active")
+    @admin.display(description=gettext_lazy("last active"))
     def active(self, profile: Profile) -> str | SafeString:
         return when(profile.last_activity)
 
-    @admin.display(description="engagement")
+    @admin.display(description=gettext_lazy("engagement"))
     def engagement(self, profile: Profile) -> str:
         return f"{engagement_score(vars(profile), timezone.now()):.2f} of 1"
 
-    @admin.display(description="wishes")
+    @admin.display(description=gettext_lazy("wishes"))
     def asked_for(self, profile: Profile) -> str:
         return in_words(profile.preferences)
 
-    @admin.display(description="e-mail")
+    @admin.display(description=gettext_lazy("e-mail"))
     def shown_email(self, profile: Profile) -> str:
         return masked(profile.email) or "–"
 
-    @admin.display(description="telephone")
+    @admin.display(description=gettext_lazy("telephone"))
     def shown_phone(self, profile: Profile) -> str:
         return masked(profile.phone) or "–"
 
-    @admin.display(description="patterns")
+    @admin.display(description=gettext_lazy("patterns"))
     def shown_patterns(self, profile: Profile) -> SafeString:
         return pretty(profile.behavioral_patterns)
 
@@ -240,7 +242,7 @@ class IdentityAdmin(ReadOnly, KeysetAdmin):
     list_filter = ("kind",)
     list_select_related = ("profile",)
     search_fields = ("value",)
-    search_help_text = "The exact customer id or anonymous id."
+    search_help_text = gettext_lazy("The exact customer id or anonymous id.")
     fields = readonly_fields = ("kind", "value", "profile", "created_at")
 
     def get_search_results(

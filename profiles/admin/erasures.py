@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
 from profiles.admin.lists import KeysetAdmin, ReadOnly, recent
 from profiles.models import Erasure, Tombstone
@@ -10,7 +11,7 @@ from profiles.models import Erasure, Tombstone
 
 @admin.register(Erasure)
 class ErasureAdmin(ReadOnly, KeysetAdmin):
-    list_title = "Receipts of erasures"
+    list_title = gettext_lazy("Receipts of erasures")
     list_display = ("at", "act", "outcome", "names", "by", "id")
     list_display_links = ("at", "id")
     list_filter = ("act", "outcome", recent("at"))

@@ -14,8 +14,9 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
+from django.utils.functional import Promise, cached_property
 from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy
 
 BEFORE = "before"  # Query parameter: the list continues below this key.
 COUNT_LIMIT = 1000  # Nothing counts further than this.
@@ -86,7 +87,7 @@ class KeysetChangeList(Titled):
 class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Base of the admin of a big table."""
 
-    list_title = ""  # Heading of the list; empty: the model's plural.
+    list_title: str | Promise = ""  # Heading of the list; empty: the model's plural.
 
     change_list_template = "admin/beckon/keyset_list.html"
     paginator = BoundedPaginator
@@ -117,17 +118,17 @@ class RecentFilter(admin.SimpleListFilter):
     """Rows of the last hour, day, week or month by one time field."""
 
     field: ClassVar[str]
-    title = "time"
+    title = gettext_lazy("time")
     parameter_name = "last"
-    spans: ClassVar[dict[str, tuple[str, timedelta]]] = {
-        "hour": ("Last hour", timedelta(hours=1)),
-        "day": ("Last 24 hours", timedelta(hours=24)),
-        "week": ("Last 7 days", timedelta(days=7)),
-        "month": ("Last 30 days", timedelta(days=30)),
+    spans: ClassVar[dict[str, tuple[str | Promise, timedelta]]] = {
+        "hour": (gettext_lazy("Last hour"), timedelta(hours=1)),
+        "day": (gettext_lazy("Last 24 hours"), timedelta(hours=24)),
+        "week": (gettext_lazy("Last 7 days"), timedelta(days=7)),
+        "month": (gettext_lazy("Last 30 days"), timedelta(days=30)),
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(key, label) for key, (label, _) in self.spans.items()]
+        return [(key, str(label)) for key, (label, _span) in self.spans.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         span = self.spans.get(self.value() or "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -47,7 +48,7 @@ class WithParts:
     """Mixed in before ModelAdmin: shows `parts()` below the form."""
 
     change_form_template: ClassVar[Any] = "admin/beckon/with_parts.html"
-    page_title = ""  # Heading of a record's page; empty: Django's.
+    page_title: str | Promise = ""  # Heading of a record's page; empty: Django's.
 
     def parts(self, request: HttpRequest, obj: Any) -> list[Part]:
         """The tables of one record; none on the page that adds one."""

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from profiles.admin.customers import profile_ids
 from profiles.admin.lists import KeysetAdmin, Titled
@@ -15,7 +16,7 @@ from profiles.models import Membership, Segment
 
 @admin.register(Segment)
 class SegmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_title = "Segments"
+    list_title = gettext_lazy("Segments")
     list_display = ("name", "key", "description", "created_at")
     search_fields = ("name", "key")
     prepopulated_fields = {"key": ("name",)}
@@ -39,7 +40,7 @@ class MembershipAdmin(KeysetAdmin):
     autocomplete_fields = ("profile", "segment")
     readonly_fields = ("since",)
     search_fields = ("profile__customer_id",)
-    search_help_text = "The exact customer id."
+    search_help_text = gettext_lazy("The exact customer id.")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
