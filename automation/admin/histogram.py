@@ -84,7 +84,7 @@ def histogram(span: str, trigger_id: str, query: QueryDict) -> Histogram:
         total=total,
         waiting=_waiting(of_one),
         waiting_query=_with(query, status=ExecutionStatus.PENDING.value, reason="", last=""),
-        span=label,
+        span=str(label),
         wider=_with(query, last=wider) if wider else "",
         everything=_with(query, last="", status="", reason=""),
     )
