@@ -6,6 +6,7 @@ counted, no place under the caps is taken and no link of the message acts for th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from automation.rendering.email import Source
 from automation.rendering.liquid import TemplateError
 from profiles.services import Locked
 
+MESSAGES, SECONDS = 5, 20.0  # Of one test, in all.
 MARK = "[Test] "
 NOWHERE = "this-is-a-test"  # No signed link: whoever follows it is told so.
 _SILENT = ("django.core.mail.backends.dummy.EmailBackend",)
@@ -43,6 +45,36 @@ class Rehearsed:
     unknown: tuple[str, ...] = ()  # Variables that nobody knows.
     is_sent: bool = False
     error: str = ""
+
+
+class _Outlet:
+    """Hands the messages of one test to their channels: few, not for long, and nothing after silence.
+
+    The circuit breaker knows nothing of tests.
+    """
+
+    def __init__(self) -> None:
+        self._left, self._until, self._shut = MESSAGES, time.monotonic() + SECONDS, ""
+
+    def send(self, name: str, message: Email) -> str:
+        """The error, or nothing."""
+        if not self._left:
+            self._shut = f"Not sent: a test sends at most {MESSAGES} messages."
+        elif time.monotonic() > self._until:
+            self._shut = "Not sent: the messages before it took too long."
+        if self._shut:
+            return self._shut
+        self._left -= 1
+        channel = CHANNELS[name]()
+        try:
+            channel.send(message)
+        except DeliveryError as error:
+            if error.unanswered:
+                self._shut = "Not sent: the mail server did not answer for the message before it."
+            return _unconfigured(error) if not settings.EMAIL_URL else str(error)
+        finally:
+            channel.close()
+        return ""
 
 
 def obstacle(address: str) -> str:
@@ -69,7 +101,7 @@ def rehearse(trigger: Trigger, event: Event, person: Locked, *, to: str, now: da
         now=now,
         unsubscribe_url=settings.PUBLIC_URL + reverse("unsubscribe", args=[NOWHERE]),
     )
-    done = []
+    done, outlet = [], _Outlet()
     for action in parsed:
         if isinstance(action, str):
             done.append(Rehearsed(action, error="This action is unknown to this version."))
@@ -91,11 +123,11 @@ def rehearse(trigger: Trigger, event: Event, person: Locked, *, to: str, now: da
             templates=templates,
             send=_into(outbox),
         )
-        done.append(_one(action, job, outbox, to))
+        done.append(_one(action, job, outbox, to, outlet))
     return done
 
 
-def _one(action: Action, job: Job, outbox: Sequence[Message], to: str) -> Rehearsed:
+def _one(action: Action, job: Job, outbox: Sequence[Message], to: str, outlet: _Outlet) -> Rehearsed:
     said = action.describe()
     try:
         if action.channel == INTERNAL:  # It would change our own data: it is shown, not performed.
@@ -106,22 +138,10 @@ def _one(action: Action, job: Job, outbox: Sequence[Message], to: str) -> Rehear
             return Rehearsed(said, shown={"url": message.url, "body": message.body})
         marked = replace(message, to=to, subject=MARK + message.subject, unsubscribe_url="", metadata={})
         sent = Rehearsed(said, email=marked, unknown=tuple(result.get("unknown_variables", ())))
-        error = _sent(action.channel, marked)
+        error = outlet.send(action.channel, marked)
         return replace(sent, is_sent=not error, error=error)
     except (TemplateError, DeliveryError) as error:
         return Rehearsed(said, error=str(error))
-
-
-def _sent(name: str, message: Message) -> str:
-    """Hand it to the channel itself: the circuit breaker knows nothing of tests. The error, or nothing."""
-    channel = CHANNELS[name]()
-    try:
-        channel.send(message)
-    except DeliveryError as error:
-        return _unconfigured(error) if not settings.EMAIL_URL else str(error)
-    finally:
-        channel.close()
-    return ""
 
 
 def _unconfigured(error: DeliveryError) -> str:

@@ -21,7 +21,7 @@ from automation.engine.types import Mode
 from automation.models import Trigger
 from automation.pipeline import calling_off, publish
 
-STOPPED = frozenset({Mode.DRAFT, Mode.PAUSED, Mode.ARCHIVED})
+STOPPED = frozenset(Mode) - {Mode.LIVE}  # Nothing goes out.
 MOST = 100  # Triggers of one page.
 
 
@@ -49,8 +49,11 @@ class Pausing(TriggerPages):
         return self._stop(request, queryset, Mode.DRAFT)
 
     @admin.action(description=gettext_lazy("Publish into shadow (nothing is sent)"), permissions=["change"])
-    def go_shadow(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
+    def go_shadow(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> HttpResponse | None:
+        """Of those that were live, what waits is asked about."""
+        stopped = []
         for trigger in queryset.order_by("pk"):
+            was = trigger.mode
             try:
                 with transaction.atomic():  # Together with its entry in the audit log.
                     version = publish.publish(trigger, by=signed_in(request), mode=Mode.SHADOW)
@@ -64,16 +67,25 @@ class Pausing(TriggerPages):
                     "number": version.number,
                 }
                 self.say(request, said, messages.SUCCESS)
+                if was == Mode.LIVE:
+                    stopped.append(trigger.pk)
+        return to_waiting(stopped) if stopped else None
 
     def _stop(
         self, request: HttpRequest, queryset: QuerySet[Trigger], mode: Mode, reason: str = ""
     ) -> HttpResponse | None:
         changed = []
         for trigger in queryset.order_by("pk"):
-            with transaction.atomic():
-                if publish.set_mode(trigger.pk, mode, by=signed_in(request), reason=reason):
-                    self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
-                    changed.append(trigger.pk)
+            try:
+                with transaction.atomic():
+                    if publish.set_mode(trigger.pk, mode, by=signed_in(request), reason=reason):
+                        self.log_change(request, trigger, f"mode: {trigger.mode} → {mode}")
+                        changed.append(trigger.pk)
+            except publish.ArchivedError as error:
+                refused = _("%(name)s stays as it is. %(error)s") % {"name": trigger.name, "error": error}
+                self.say(request, refused, messages.ERROR)
+        if not changed:
+            return None
         said = {
             Mode.PAUSED: ngettext("%(n)s trigger is paused.", "%(n)s triggers are paused.", len(changed)),
             Mode.ARCHIVED: ngettext(
@@ -85,9 +97,10 @@ class Pausing(TriggerPages):
         return to_waiting(changed)
 
     def response_change(self, request: HttpRequest, obj: Trigger) -> HttpResponse:
-        """A save that paused leads to the question, when something waits."""
-        has_stopped = getattr(request, "has_stopped", False)
-        return (to_waiting([obj.pk]) if has_stopped else None) or super().response_change(request, obj)  # type: ignore[misc, no-any-return]
+        """A save that stopped leads to the question; counting what waits must not undo it, so it comes later."""
+        if getattr(request, "has_stopped", False):
+            return to_waiting([obj.pk], is_edited="_continue" in request.POST)
+        return super().response_change(request, obj)  # type: ignore[misc, no-any-return]
 
     def waiting_view(self, request: HttpRequest) -> HttpResponse:
         """What waits of triggers that are stopped: keep it, or call it off."""
@@ -100,10 +113,12 @@ class Pausing(TriggerPages):
                 self._call_off(request, stopped)
             elif "_keep" in request.POST:
                 self.say(request, _("What waits is kept."), messages.SUCCESS)
-            return HttpResponseRedirect(reverse("admin:automation_trigger_changelist"))
+            return _onward(request, triggers)
         found = calling_off.waiting([trigger.pk for trigger in triggers])
-        every = [_row(trigger, found.get(trigger.pk, [])) for trigger in triggers]
-        rows = [row for row in every if row.decisions or row.deliveries] or every
+        if not found:
+            self.say(request, _("Nothing waits."), messages.INFO)
+            return _onward(request, triggers)
+        rows = [_row(trigger, found[trigger.pk]) for trigger in triggers if trigger.pk in found]
         total = sum(row.decisions + row.deliveries for row in rows if row.is_stopped)
         return self.page(
             request,
@@ -113,6 +128,8 @@ class Pausing(TriggerPages):
             rows=rows,
             total=total,
             limit=calling_off.COUNTED,
+            is_shadow=any(row.is_stopped and row.trigger.mode == Mode.SHADOW for row in rows),
+            is_paused=any(row.is_stopped and row.trigger.mode != Mode.SHADOW for row in rows),
             is_slow=total > calling_off.COUNTED // 2,
         )
 
@@ -148,12 +165,16 @@ def paused_by(request: HttpRequest) -> str:
     return f"Paused by {request.user.get_username()}."
 
 
-def to_waiting(trigger_ids: list[int]) -> HttpResponseRedirect | None:
-    """The page that asks, when something of these triggers waits."""
-    if not calling_off.waiting(trigger_ids[:MOST]):
-        return None
-    query = urlencode([("trigger", pk) for pk in trigger_ids[:MOST]])
+def to_waiting(trigger_ids: list[int], *, is_edited: bool = False) -> HttpResponseRedirect:
+    """The page that asks when something of these triggers waits; from there back to editing, or to the list."""
+    query = urlencode([("trigger", pk) for pk in trigger_ids[:MOST]] + [("then", "edit")] * is_edited)
     return HttpResponseRedirect(f"{reverse('admin:automation_trigger_waiting')}?{query}")
+
+
+def _onward(request: HttpRequest, triggers: list[Trigger]) -> HttpResponseRedirect:
+    if request.GET.get("then") == "edit":
+        return HttpResponseRedirect(reverse("admin:automation_trigger_change", args=[triggers[0].pk]))
+    return HttpResponseRedirect(reverse("admin:automation_trigger_changelist"))
 
 
 def _chosen(request: HttpRequest) -> list[Trigger]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from automation import rehearsal
 from automation.admin import trigger_problems
 from automation.admin.trigger_pages import BEYOND, TriggerPages, found, signed_in
+from automation.buckets import Buckets
 from automation.engine.types import Event as Happened
 from automation.models import Event, Task, Trigger
 from profiles import services
@@ -25,6 +27,8 @@ from profiles.admin.parts import Cell
 from profiles.masking import may_see
 from profiles.models import Profile
 from profiles.named import Picker
+
+RATE = Buckets(rate=5 / 60, burst=5)  # Tests of one user.
 
 
 class TestForm(forms.Form):
@@ -113,11 +117,15 @@ class Testing(TriggerPages):
         done = []
         if request.method == "POST" and form.is_valid() and not obstacle:
             now = timezone.now()
-            event = _event(trigger, form.cleaned_data, now)
-            done = rehearsal.rehearse(trigger, event, form.cleaned_data["person"], to=user.email, now=now)
-            with transaction.atomic():
-                text = f"Sent a test to themselves with the data of customer {event.profile_id}."
-                self.log_change(request, trigger, text)
+            if wait := RATE.take(str(user.pk)):
+                said = _("Too many tests at once. Try again in %(seconds)s seconds.")
+                form.add_error(None, said % {"seconds": math.ceil(wait)})
+            else:
+                event = _event(trigger, form.cleaned_data, now)
+                with transaction.atomic():  # First: what was sent stays noted, whatever happens then.
+                    text = f"Sent a test to themselves with the data of customer {event.profile_id}."
+                    self.log_change(request, trigger, text)
+                done = rehearsal.rehearse(trigger, event, form.cleaned_data["person"], to=user.email, now=now)
         return self.page(
             request,
             trigger,

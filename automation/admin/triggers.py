@@ -147,11 +147,15 @@ class TriggerAdmin(  # type: ignore[type-arg]
         if form.before != obj.document():
             asking.note_author(obj, request.user)  # type: ignore[arg-type]
         wanted = Mode(obj.mode)
+        # Its answer asks what becomes of what waits.
+        request.has_stopped = "mode" in form.changed_data and (  # type: ignore[attr-defined]
+            wanted not in publish.ENGINE_MODES
+            or (wanted is Mode.SHADOW and form.initial.get("mode") == Mode.LIVE)
+        )
         if wanted in publish.ENGINE_MODES:
             obj.mode = form.initial["mode"] if change else Mode.DRAFT  # Until it is published.
         elif "mode" in form.changed_data:
             obj.pause_reason = paused_by(request) if wanted == Mode.PAUSED else ""
-            request.has_stopped = True  # type: ignore[attr-defined]  # Its answer asks what becomes of what waits.
         obj.save()
         for _pointer, problem in advised(obj.document()):
             messages.warning(request, f"{problem.message} {problem.hint}")

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from automation import wording
 from automation.admin import publishing
+from automation.admin.trigger_form import state_of
 from automation.admin.trigger_pages import TriggerPages, found, signed_in
 from automation.engine.types import Mode
 from automation.models import Trigger, TriggerVersion
@@ -55,6 +56,7 @@ class Versions(TriggerPages):
             against=against,
             draft=_draft(trigger),
             may_restore=may_restore,
+            seen_state=state_of(trigger),
         )
 
     def _restore(self, request: HttpRequest, trigger: Trigger) -> HttpResponse:
@@ -70,7 +72,8 @@ class Versions(TriggerPages):
         by = signed_in(request)
         with transaction.atomic():
             locked = Trigger.objects.select_for_update().get(pk=trigger.pk)
-            problem = _in_the_way(locked, version)
+            is_unseen = request.POST.get("seen_state") != state_of(locked)
+            problem = _changed_by(locked) if is_unseen else _in_the_way(locked, version)
             said = wording.changes(locked.document(), version.definition)
             if not problem and said:
                 locked.take(version.definition)
@@ -93,6 +96,15 @@ class Versions(TriggerPages):
         said = _("Version %(number)s is back as the draft. Nothing acts before it is confirmed here.")
         self.say(request, said % {"number": version.number}, messages.INFO)
         return HttpResponseRedirect(publishing.address(trigger))
+
+
+def _changed_by(trigger: Trigger) -> str:
+    """What is said when the trigger is not as the page showed it."""
+    who = trigger.updated_by.get_username() if trigger.updated_by else _("Beckon itself")
+    return _(
+        "Nothing was restored: %(who)s changed this trigger while you were looking at it."
+        " Here is what there is now; restore again if you still want to."
+    ) % {"who": who}
 
 
 def _in_the_way(trigger: Trigger, version: TriggerVersion) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from django.db import Error, connection
+from django.db import connection
 from rest_framework.request import Request
 
 from automation.api.faults import Fault
@@ -30,6 +30,7 @@ from profiles.masking import hidden
 log = logging.getLogger(__name__)
 
 KEPT: Final = 1000  # Rows of the table, the newest.
+KEPT_OF_KEY: Final = 200  # Rows of one key, or of none: the page's key is public, and crowds nobody out.
 HOURS: Final = 24
 PAUSE: Final = 1.0  # Seconds between two writes of one process.
 DIFFERENT: Final = 50  # Between two writes; what comes beyond them is counted as one row.
@@ -111,11 +112,13 @@ SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::smallint[], %s::t
  %s::text[], %s::text[])
 ON CONFLICT (digest) DO UPDATE SET count = r.count + excluded.count, last_at = now(), pointer = excluded.pointer
 """
+# Of the keys with the most rows the oldest go first, so that no number of keys crowds one with few out.
 _TRIM = """
 DELETE FROM automation_rejectedrequest WHERE id IN (
- SELECT id FROM (SELECT id, last_at, row_number() OVER (ORDER BY last_at DESC, id DESC) AS rank
-  FROM automation_rejectedrequest) r
- WHERE rank > %s OR last_at < now() - make_interval(hours => %s))
+ SELECT id FROM (SELECT id, last_at, own, row_number() OVER (ORDER BY own, last_at DESC, id DESC) AS rank
+  FROM (SELECT id, last_at, row_number() OVER (PARTITION BY public_id ORDER BY last_at DESC, id DESC) AS own
+   FROM automation_rejectedrequest) o) r
+ WHERE rank > %s OR own > %s OR last_at < now() - make_interval(hours => %s))
 """
 
 
@@ -133,7 +136,7 @@ def flush() -> None:
     )  # fmt: skip  # In order, so that two processes cannot wait for each other.
     with connection.cursor() as cursor:
         cursor.execute(_UPSERT, [list(column) for column in zip(*rows, strict=True)])
-        cursor.execute(_TRIM, [KEPT, HOURS])
+        cursor.execute(_TRIM, [KEPT, KEPT_OF_KEY, HOURS])
 
 
 def _digest(what: _What) -> str:
@@ -156,7 +159,7 @@ def _write_for_ever() -> None:
         _wake.clear()
         try:
             flush()
-        except Error:  # A sample: what the database did not take is not tried again.
+        except Exception:
             log.warning("rejected requests were not stored", exc_info=True)
         finally:
             connection.close()  # Bad requests are rare; an idle session would be held for them.

@@ -1,7 +1,7 @@
-"""What still waits of a trigger, and calling it off when somebody pauses or archives the trigger.
+"""What still waits of a trigger, and calling it off when somebody stops the trigger.
 
 Without this, what waits stays: it goes out when the trigger is live again by then, and is held back as
-`trigger_paused` when its moment comes earlier (see `recheck` and `due`).
+`trigger_paused`, in shadow as `shadow`, when its moment comes earlier (see `recheck` and `due`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -64,13 +65,14 @@ def waiting(trigger_ids: Collection[int]) -> dict[int, list[Waiting]]:
 
 
 def call_off(trigger_id: int) -> CalledOff:
-    """Call off what waits of a trigger that neither acts nor judges; nothing when it does.
+    """Call off what waits by now of a trigger that does not act; nothing when it is live.
 
     In transactions of AT_ONCE rows, so that no worker waits long for a customer. A row that a worker holds at
     this moment is left to that worker, who finds the trigger paused.
     """
     decisions = deliveries = 0
-    while found := _decisions(trigger_id):
+    until = datetime.now(UTC)  # In shadow new ones come.
+    while found := _decisions(trigger_id, until):
         decisions += found
     after = 0
     while True:
@@ -84,8 +86,8 @@ def call_off(trigger_id: int) -> CalledOff:
 _DECISIONS = """
 WITH chosen AS (
   SELECT x.id, x.decided_at FROM automation_execution x
-  JOIN automation_trigger t ON t.id = x.trigger_id AND t.mode NOT IN ('live', 'shadow')
-  WHERE x.trigger_id = %s AND x.status = 'pending' AND x.due_at IS NOT NULL
+  JOIN automation_trigger t ON t.id = x.trigger_id AND t.mode <> 'live'
+  WHERE x.trigger_id = %s AND x.status = 'pending' AND x.due_at IS NOT NULL AND x.decided_at <= %s
   ORDER BY x.id LIMIT %s FOR NO KEY UPDATE OF x SKIP LOCKED)
 UPDATE automation_execution x SET status = 'suppressed', reason = %s, reasons = %s::jsonb, waiting = '', due_at = NULL
 FROM chosen c WHERE x.id = c.id AND x.decided_at = c.decided_at RETURNING x.lane
@@ -93,10 +95,10 @@ FROM chosen c WHERE x.id = c.id AND x.decided_at = c.decided_at RETURNING x.lane
 
 
 @transaction.atomic
-def _decisions(trigger_id: int) -> int:
+def _decisions(trigger_id: int, until: datetime) -> int:
     held = record.reason_row(Held(Reason.TRIGGER_PAUSED))
     with connection.cursor() as cursor:
-        cursor.execute(_DECISIONS, [trigger_id, AT_ONCE, Reason.TRIGGER_PAUSED, json.dumps([held])])
+        cursor.execute(_DECISIONS, [trigger_id, until, AT_ONCE, Reason.TRIGGER_PAUSED, json.dumps([held])])
         lanes = Counter(lane for (lane,) in cursor.fetchall())
     label = f"suppressed:{Reason.TRIGGER_PAUSED}"
     tally.add(("executions", lane, trigger_id, label, n) for lane, n in lanes.items())
@@ -107,7 +109,7 @@ def _decisions(trigger_id: int) -> int:
 _LOCKED = """
 SELECT x.id FROM automation_execution x
 JOIN unnest(%s::bigint[], %s::timestamptz[]) AS c(id, at) ON x.id = c.id AND x.decided_at = c.at
-JOIN automation_trigger t ON t.id = x.trigger_id AND t.mode NOT IN ('live', 'shadow')
+JOIN automation_trigger t ON t.id = x.trigger_id AND t.mode <> 'live'
 ORDER BY x.id FOR NO KEY UPDATE OF x SKIP LOCKED
 """
 _CANCEL = """

@@ -37,6 +37,14 @@ class Invalid(ValueError):
         )
 
 
+class ArchivedError(Invalid):
+    """It is archived: only back to draft leads out of that."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.args = ("It is archived. Take it back to draft first.",)
+
+
 class NotAsConfirmedError(ValueError):
     """The document or mode is not any more what somebody confirmed."""
 
@@ -75,11 +83,13 @@ def publish(
     """Make the stored trigger what the engine sees, in `mode` (None: the mode it has).
 
     A trigger that was never stored is stored first. A new version is made only when the document differs
-    from the current one. Raises Invalid when the document has problems, and NeedsApproval when a second person
-    has to publish; then nothing changes. `by` None is the system itself: commands, demo, imports. With
-    `confirmed`, a `fingerprint`, only what has it is published; else NotAsConfirmedError is raised.
+    from the current one. Raises Invalid when the document has problems (ArchivedError when the trigger is
+    archived), and NeedsApproval when a second person has to publish; then nothing changes. `by` None is the
+    system itself: commands, demo, imports. With `confirmed`, a `fingerprint`, only what has it is published;
+    else NotAsConfirmedError is raised.
     """
-    if trigger.pk is None:
+    is_new = trigger.pk is None
+    if is_new:
         trigger.created_by = trigger.updated_by = by
         if by is not None:
             asking.note_author(trigger, by)
@@ -90,6 +100,8 @@ def publish(
         trigger.save()
     # 1. Nobody else publishes this trigger until we commit.
     locked = Trigger.objects.select_for_update().get(pk=trigger.pk)
+    if locked.mode == Mode.ARCHIVED and not is_new:
+        raise ArchivedError
     document = locked.document()
     if confirmed is not None and confirmed != fingerprint(locked):
         raise NotAsConfirmedError
@@ -133,13 +145,15 @@ def set_mode(trigger_id: int, mode: Mode, *, by: User | None, reason: str = "") 
     """Change only the mode (pause, archive, back to draft); the kill switch needs no valid document.
 
     `reason` is shown beside a paused trigger. Returns whether the mode changed. To go live or into shadow is
-    to publish: that is refused here.
+    to publish: that is refused here. Of what is archived only a draft is made; else ArchivedError is raised.
     """
     if mode in ENGINE_MODES:
         raise ValueError("use publish() to put a trigger into shadow or live")
     locked = Trigger.objects.select_for_update().get(pk=trigger_id)
     if locked.mode == mode:
         return False
+    if locked.mode == Mode.ARCHIVED and mode != Mode.DRAFT:
+        raise ArchivedError
     locked.mode, locked.pause_reason = mode, reason[:300]
     locked.updated_by = by or locked.updated_by
     locked.save(update_fields=["mode", "pause_reason", "updated_by", "updated_at"])

@@ -12,7 +12,7 @@ from django.db import connection, connections
 from automation.engine.types import Mode
 from automation.models import Epoch, Template, Trigger, TriggerVersion
 from automation.pipeline import index
-from automation.pipeline.publish import Invalid, check, publish, set_mode
+from automation.pipeline.publish import ArchivedError, Invalid, check, publish, set_mode
 from profiles.models import Segment
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +151,21 @@ def test_going_live_clears_the_reason_of_a_pause() -> None:
     set_mode(trigger.pk, Mode.PAUSED, by=None, reason="Too loud.")
     publish(trigger, by=None, mode=Mode.LIVE)
     assert (trigger.mode, trigger.pause_reason) == ("live", "")
+
+
+def test_an_archived_trigger_stays_as_it_is_until_it_is_a_draft_again() -> None:
+    """S-079: by every way, also in a race with the page that shows it."""
+    trigger = draft()
+    publish(trigger, by=None, mode=Mode.LIVE)
+    assert set_mode(trigger.pk, Mode.ARCHIVED, by=None)
+    for mode in (Mode.LIVE, Mode.SHADOW, None):
+        with pytest.raises(ArchivedError):
+            publish(trigger, by=None, mode=mode)
+    with pytest.raises(ArchivedError):
+        set_mode(trigger.pk, Mode.PAUSED, by=None)
+    assert Trigger.objects.get().mode == "archived"
+    assert set_mode(trigger.pk, Mode.DRAFT, by=None)
+    publish(trigger, by=None, mode=Mode.LIVE)
 
 
 @pytest.mark.parametrize("mode", [Mode.LIVE, Mode.SHADOW])

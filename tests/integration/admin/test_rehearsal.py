@@ -10,6 +10,8 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
+from automation import rehearsal
+from automation.channels.base import CHANNELS, DeliveryError
 from automation.models import AuditEntry, Delivery, Execution, SendReservation, Tally, Task, Trigger
 from profiles.models import Membership
 from tests.integration.admin import rows
@@ -155,3 +157,44 @@ def test_who_may_not_see_addresses_tests_nothing(sign_in: SignIn, trigger: Trigg
     user = User.objects.get(username="Marketer")
     user.groups.get().permissions.filter(codename="view_pii").delete()
     assert marketer.get(page(trigger)).status_code == 403
+
+
+def test_a_test_sends_five_messages_at_most_and_not_for_long(
+    me: Client, trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are shown and said not to have been sent."""
+    Trigger.objects.update(actions=[{**ACTIONS[0], "delay_minutes": n} for n in range(7)])
+    alice = rows.customer("alice")
+    text = me.post(page(trigger), {"customer": alice.pk}).content.decode()
+    assert len(mail.outbox) == 5
+    assert text.count("a test sends at most 5 messages") == 2
+    monkeypatch.setattr(rehearsal, "SECONDS", -1.0)
+    assert "took too long" in me.post(page(trigger), {"customer": alice.pk}).content.decode()
+    assert len(mail.outbox) == 5
+
+
+def test_nothing_is_sent_after_silence_and_the_log_knew_before(
+    me: Client, trigger: Trigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call that nobody answers is enough; the entry stands whatever happens."""
+    Trigger.objects.update(actions=[ACTIONS[0]] * 3)
+    noted = []
+
+    def silent(channel: object, message: object) -> None:
+        noted.append(AuditEntry.objects.filter(details__changes__startswith="Sent a test").count())
+        raise DeliveryError("No answer.", permanent=False, unanswered=True)
+
+    monkeypatch.setattr(CHANNELS["email"], "send", silent)
+    text = me.post(page(trigger), {"customer": rows.customer("alice").pk}).content.decode()
+    assert noted == [1]
+    assert text.count("did not answer for the message before it") == 2
+
+
+def test_who_asks_for_a_sixth_test_waits(me: Client, trigger: Trigger) -> None:
+    """Five a minute of one person."""
+    Trigger.objects.update(actions=[ACTIONS[0]])
+    alice = rows.customer("alice")
+    said = [me.post(page(trigger), {"customer": alice.pk}).content.decode() for _ in range(6)]
+    assert "Too many tests at once." not in said[4]
+    assert "Too many tests at once." in said[5]
+    assert len(mail.outbox) == 5

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
 from automation.engine.types import Mode
 from automation.models import AuditEntry, Delivery, Execution, Trigger
+from automation.pipeline import calling_off, publish
 from tests.integration.admin import rows
 from tests.integration.admin.conftest import SignIn
 from tests.integration.admin.test_triggers import LIST, change
@@ -55,7 +59,50 @@ def test_the_form_asks_too(root: Client) -> None:
 def test_nothing_is_asked_where_nothing_waits(root: Client) -> None:
     """S-079."""
     trigger = rows.trigger()
-    assert change(root, trigger, mode="paused")["Location"] == reverse(LIST)
+    assert change(root, trigger, mode="paused")["Location"] == address(trigger)
+    answer = root.get(address(trigger), follow=True)
+    assert answer.redirect_chain == [(reverse(LIST), 302)]
+    assert "Nothing waits." in answer.content.decode()
+
+
+def test_counting_what_waits_does_not_undo_the_stop(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-079, H-057: it is counted on the next page; who wanted to go on editing comes back to it."""
+    trigger = rows.trigger()
+    monkeypatch.setattr(calling_off, "waiting", Mock(side_effect=OperationalError("statement timeout")))
+    asked = change(root, trigger, mode="paused", _continue="1")["Location"]
+    assert Trigger.objects.get().mode == "paused"
+    monkeypatch.undo()
+    assert root.get(asked)["Location"] == reverse("admin:automation_trigger_change", args=[trigger.pk])
+
+
+@pytest.mark.parametrize("way", ["form", "list"])
+def test_from_live_to_shadow_it_asks_with_words_of_its_own(root: Client, way: str) -> None:
+    """S-079: nothing is sent there, and what waits can be called off."""
+    trigger = rows.trigger()
+    decided = waiting(trigger)
+    if way == "form":
+        answer = change(root, trigger, mode="shadow")
+    else:
+        data = {"action": "go_shadow", "_selected_action": [trigger.pk]}
+        answer = root.post(reverse(LIST), data)  # type: ignore[assignment]
+    assert answer["Location"] == address(trigger)
+    assert Trigger.objects.get().mode == "shadow"
+    text = root.get(address(trigger)).content.decode()
+    assert "What comes due in shadow is judged and recorded" in text
+    assert "The trigger was paused" not in text
+    root.post(address(trigger), {"_cancel": "1"})
+    assert Delivery.objects.get(execution_id=decided.pk).status == "cancelled"
+
+
+@pytest.mark.parametrize("action", ["pause", "go_shadow"])
+def test_what_is_archived_leaves_that_only_as_a_draft(root: Client, action: str) -> None:
+    """S-079: the list says so."""
+    trigger = rows.trigger()
+    publish.set_mode(trigger.pk, Mode.ARCHIVED, by=None)
+    data = {"action": action, "_selected_action": [trigger.pk]}
+    answer = root.post(f"{reverse(LIST)}?mode=archived", data, follow=True)
+    assert "stays as it is. It is archived. Take it back to draft first." in answer.content.decode()
+    assert Trigger.objects.get().mode == "archived"
 
 
 def test_called_off_with_an_entry_in_the_log(sign_in: SignIn) -> None:

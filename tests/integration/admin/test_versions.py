@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from automation.admin.trigger_form import state_of
 from automation.engine.types import Mode
 from automation.models import AuditEntry, Trigger, TriggerVersion
 from automation.pipeline import asking, publish
@@ -17,6 +21,12 @@ from tests.integration.admin.test_triggers import change, confirm
 
 def page(trigger: Trigger) -> str:
     return reverse("admin:automation_trigger_versions", args=[trigger.pk])
+
+
+def restore(client: Client, trigger: Trigger, number: str, **how: Any) -> HttpResponse:
+    """Press the button on the page as it is now."""
+    seen = state_of(Trigger.objects.get(pk=trigger.pk))
+    return client.post(page(trigger), {"number": number, "seen_state": seen}, **how)  # type: ignore[return-value]
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ def test_who_and_when(sign_in: SignIn) -> None:
 
 def test_a_restored_version_acts_as_a_new_one_when_it_is_confirmed(root: Client, thrice: Trigger) -> None:
     """S-080: nothing of the history is lost, and nothing acts unconfirmed."""
-    answer = root.post(page(thrice), {"number": "1"})
+    answer = restore(root, thrice, "1")
     assert answer["Location"] == reverse("admin:automation_trigger_publish", args=[thrice.pk])
     stored = Trigger.objects.get()
     assert (stored.cooldown_minutes, stored.current_version.number) == (None, 3)  # type: ignore[union-attr]
@@ -74,7 +84,7 @@ def test_a_restored_version_acts_as_a_new_one_when_it_is_confirmed(root: Client,
 def test_a_trigger_in_shadow_gets_the_new_version_at_once(root: Client, thrice: Trigger) -> None:
     """S-080: nothing is sent there."""
     publish.publish(thrice, by=None, mode=Mode.SHADOW)
-    assert root.post(page(thrice), {"number": "2"})["Location"] == page(thrice)
+    assert restore(root, thrice, "2")["Location"] == page(thrice)
     stored = Trigger.objects.get()
     assert (stored.mode, stored.current_version.number) == ("shadow", 4)  # type: ignore[union-attr]
 
@@ -82,10 +92,7 @@ def test_a_trigger_in_shadow_gets_the_new_version_at_once(root: Client, thrice: 
 @pytest.mark.parametrize("number", ["", "9", "-1", "x", "9" * 30])
 def test_an_unknown_version_is_not_restored(root: Client, thrice: Trigger, number: str) -> None:
     """S-080."""
-    assert (
-        "There is no such version."
-        in root.post(page(thrice), {"number": number}, follow=True).content.decode()
-    )
+    assert "There is no such version." in restore(root, thrice, number, follow=True).content.decode()
     assert Trigger.objects.get().cooldown_minutes == 120.0
 
 
@@ -94,9 +101,20 @@ def test_a_version_that_would_be_refused_today_is_not_restored(root: Client, thr
     first = TriggerVersion.objects.get(number=1)
     document = {**first.definition, "actions": [{"type": "send_email", "template_id": "gone"}]}
     TriggerVersion.objects.filter(pk=first.pk).update(definition=document)
-    text = root.post(page(thrice), {"number": "1"}, follow=True).content.decode()
+    text = restore(root, thrice, "1", follow=True).content.decode()
     assert "would not be valid today. /actions/0/template_id" in text
     assert Trigger.objects.get().cooldown_minutes == 120.0
+
+
+def test_somebody_elses_newer_draft_is_not_overwritten_unseen(root: Client, thrice: Trigger) -> None:
+    """S-080: the page says who changed it, and restores when it is asked again."""
+    form = root.get(page(thrice)).context["seen_state"]
+    change(root, thrice, cooldown_minutes="7")
+    answer = root.post(page(thrice), {"number": "1", "seen_state": form}, follow=True)
+    assert "Nothing was restored: root changed this trigger" in answer.content.decode()
+    assert Trigger.objects.get().cooldown_minutes == 7.0
+    root.post(page(thrice), {"number": "1", "seen_state": answer.context["seen_state"]})
+    assert Trigger.objects.get().cooldown_minutes is None
 
 
 def test_who_may_only_look_restores_nothing(sign_in: SignIn, thrice: Trigger) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
@@ -133,3 +135,35 @@ def _request(shop: Shop) -> Any:
     finally:
         rejections.note = before
     return found[0]
+
+
+def test_one_key_does_not_crowd_the_others_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A public write key that sends nonsense has a share of the rows, also while the table is full."""
+    monkeypatch.setattr(rejections, "KEPT", 12)
+    monkeypatch.setattr(rejections, "KEPT_OF_KEY", 10)
+    RejectedRequest.objects.create(
+        digest="quiet", route=EVENTS, status=400, public_id="quiet", kind="validation"
+    )
+    request = _request(shop)
+    request._auth = SimpleNamespace(public_id="loud")
+    for number in range(40):
+        rejections.note(request, 400, "validation", [rejections.Fault(f"/f{number}", "No.")])
+    rejections.flush()
+    of = RejectedRequest.objects.values_list("public_id", flat=True)
+    assert (list(of).count("quiet"), list(of).count("loud")) == (1, 10)
+
+
+def test_the_writer_lives_on_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is not the database's is logged, and the next write is made."""
+
+    class Over(BaseException):
+        """Ends the loop of the test."""
+
+    flushed = Mock(side_effect=[ValueError("strange"), Over])
+    monkeypatch.setattr(rejections, "flush", flushed)
+    monkeypatch.setattr(rejections, "_wake", Mock())
+    monkeypatch.setattr(rejections, "connection", Mock())
+    monkeypatch.setattr(rejections, "PAUSE", 0)
+    with pytest.raises(Over):
+        rejections._write_for_ever()
+    assert flushed.call_count == 2
