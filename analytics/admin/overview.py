@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from analytics.overview import onboarding
@@ -28,6 +28,7 @@ from automation.site import BeckonAdminSite
 from automation.templatetags.beckon_charts import said
 
 PERMISSION = "automation.view_trigger"
+MIN_BEFORE = 30  # Of fewer a change in percent says nothing.
 STAGES: Mapping[str, str | Promise] = {
     "matched": gettext_lazy("Matched a trigger"),
     "fired": gettext_lazy("Fired"),
@@ -70,6 +71,9 @@ def page(request: HttpRequest, site: AdminSite, now: datetime | None = None) -> 
         "findings": findings(found, seen, now),
         "stages": [] if found.is_empty else [(str(STAGES[key]), count) for key, count in stages(found)],
         "mails": found.mails,
+        "is_comparable": found.is_comparable,
+        "broken": found.broken,
+        "may_pause": request.user.has_perm("automation.pause_trigger"),
         "first": found.first,
         "held_out": found.reasons["holdout"],
         "system": seen,
@@ -80,22 +84,32 @@ def page(request: HttpRequest, site: AdminSite, now: datetime | None = None) -> 
 
 def tiles(found: Numbers) -> list[Tile]:
     """What was reached, what was held back, who left and what failed."""
-    customers = found.mails.customers
-    reached = _("to more than %(n)s customers") if found.mails.is_cut else _("%(n)s customers got e-mail")
     main = found.reasons.most_common(1)
+    events = ngettext("of %(n)s event", "of %(n)s events", found.events.total)
+    is_comparable = found.is_comparable
     return [
-        tile(_("Events"), found.events, "", _("decided")),
-        tile(_("Fired"), found.fired, "up", reached % {"n": said(customers)}),
-        tile(_("Held back"), found.held, "down", _mostly(main)),
-        tile(_("Unsubscribed or complained"), found.left, "down", _share(found)),
-        tile(_("Actions that failed"), found.failed, "down", _("given up after all attempts")),
+        _reached(found),
+        tile(_("Fired"), found.fired, "up", events % {"n": said(found.events.total)}, is_comparable),
+        tile(_("Held back"), found.held, "down", _mostly(main), is_comparable),
+        tile(_("Unsubscribed or complained"), found.left, "down", _share(found), is_comparable),
+        tile(_("Actions that failed"), found.failed, "down", _("given up after all attempts"), is_comparable),
     ]
 
 
-def tile(title: str, series: Series, good: str, note: str) -> Tile:
-    """`good` is the direction that is good: up, down, or neither."""
+def _reached(found: Numbers) -> Tile:
+    """Each customer counts once, however many e-mails they got."""
+    customers = said(found.mails.customers)
+    number = _("more than %(n)s") % {"n": customers} if found.mails.is_cut else customers
+    return Tile(_("Customers reached"), number, "", "same", found.reached.days, _("got an e-mail"))
+
+
+def tile(title: str, series: Series, good: str, note: str, is_comparable: bool = True) -> Tile:
+    """`good` is the direction that is good: up, down, or neither.
+
+    A change is told where the whole span before was counted, and enough in it.
+    """
     total, before = series.total, series.before
-    if not before:
+    if not is_comparable or before < MIN_BEFORE:
         return Tile(title, said(total), "", "same", series.days, note)
     share = (total - before) / before
     direction = "up" if share > 0 else "down" if share < 0 else ""

@@ -28,6 +28,7 @@ class Finding(NamedTuple):
     evidence: str
     button: str
     url: str
+    pause: int | None = None  # Id of the live trigger that a button pauses.
 
 
 def findings(found: Numbers, seen: System, now: datetime) -> list[Finding]:
@@ -106,4 +107,5 @@ def _triggers(now: datetime) -> Iterator[Finding]:
                 % {"fired": f"{sum(mine.fired):,}", "held": f"{mine.held:,}"},
                 _("Open the trigger"),
                 links.page("automation.trigger", trigger.pk),
+                trigger.pk if trigger.mode == Mode.LIVE else None,
             )

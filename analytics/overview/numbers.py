@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db import connection
@@ -23,7 +23,8 @@ _WENT_OUT: Final = (*MAIL_STAGES, "bounced", "complained", "uncertain")
 
 _TALLIES = """
 SELECT kind, label, (hour AT TIME ZONE %s)::date, sum(count)::bigint FROM automation_tally
-WHERE kind IN ('executions', 'deliveries', 'events') AND hour >= %s GROUP BY 1, 2, 3
+WHERE kind IN ('executions', 'deliveries', 'events', 'broken') AND hour >= %s GROUP BY 1, 2, 3
+UNION ALL SELECT 'first', '', (min(hour) AT TIME ZONE %s)::date, 0 FROM automation_tally WHERE kind = 'executions'
 """
 _LEAVING = """
 SELECT name, (occurred_at AT TIME ZONE %s)::date, count(*) FROM automation_event
@@ -32,11 +33,12 @@ WHERE name = ANY(%s) AND occurred_at >= %s AND NOT is_import
 """
 # The index begins with the status: each is read from its newest row on, and no further than a limit.
 _MAILS = """
-SELECT s.status, count(DISTINCT m.execution_id), count(DISTINCT m.profile_id), max(m.n)
+SELECT s.status, m.day, count(DISTINCT m.execution_id), count(DISTINCT m.profile_id), max(m.n)
 FROM unnest(%s::text[]) AS s(status) CROSS JOIN LATERAL (
-  SELECT execution_id, profile_id, row_number() OVER () AS n FROM automation_delivery
+  SELECT execution_id, profile_id, (created_at AT TIME ZONE %s)::date AS day, row_number() OVER () AS n
+  FROM automation_delivery
   WHERE status = s.status AND created_at >= %s AND channel = 'email' ORDER BY created_at DESC LIMIT %s) m
-GROUP BY GROUPING SETS ((s.status), ())
+GROUP BY GROUPING SETS ((s.status), (m.day), ())
 """
 
 
@@ -57,6 +59,7 @@ class Mails(NamedTuple):
     by_status: Mapping[str, int]
     customers: int
     is_cut: bool  # There are more than were looked at.
+    by_day: Mapping[date, int] = {}  # Customers who got one that day.
 
     @property
     def sent(self) -> int:
@@ -76,6 +79,16 @@ class Numbers(NamedTuple):
     complaints: int
     reasons: Counter[str]  # Of what was held back in the span.
     mails: Mails
+    broken: int  # Times that a trigger could not check an event, in the span.
+    is_comparable: bool  # There are counts of the whole span before.
+
+    @property
+    def reached(self) -> Series:
+        """Customers who got an e-mail, by day; its sum counts who got one on two days twice."""
+        first = self.first.date()
+        return Series(
+            tuple(self.mails.by_day.get(first + timedelta(days=day), 0) for day in range(self.span)), 0
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -93,11 +106,18 @@ def numbers(span: int, now: datetime) -> Numbers:
         name: Counter() for name in ("events", "fired", "held", "failed", "left")
     }
     reasons: Counter[str] = Counter()
-    complaints = 0
+    complaints = broken = 0
+    is_comparable = False
     with connection.cursor() as cursor:
-        cursor.execute(_TALLIES, [str(zone), start])
+        cursor.execute(_TALLIES, [str(zone), start, str(zone)])
         for kind, label, day, total in cursor.fetchall():
+            if kind == "first":
+                is_comparable = day is not None and day <= start.date()
+                continue
             ago = (today - day).days
+            if kind == "broken":
+                broken += total * (ago < span)
+                continue
             outcome, _colon, reason = label.partition(":")
             if name := _name(kind, outcome):
                 counts[name][ago] += total
@@ -109,22 +129,34 @@ def numbers(span: int, now: datetime) -> Numbers:
             counts["left"][ago] += total
             complaints += total * (event == COMPLAINT and ago < span)
     series = {name: _series(days, span) for name, days in counts.items()}
-    return Numbers(span, first, **series, complaints=complaints, reasons=reasons, mails=mails(first))
+    return Numbers(
+        span,
+        first,
+        **series,
+        complaints=complaints,
+        reasons=reasons,
+        mails=mails(first),
+        broken=broken,
+        is_comparable=is_comparable,
+    )
 
 
 def mails(first: datetime) -> Mails:
     """E-mails that went out since `first`."""
     by_status: dict[str, int] = {}
+    by_day: dict[date, int] = {}
     customers, longest = 0, 0
     with connection.cursor() as cursor:
-        cursor.execute(_MAILS, [list(_WENT_OUT), first, PER_STATUS])
-        for status, executions, people, looked_at in cursor.fetchall():
-            if status is None:
+        cursor.execute(_MAILS, [list(_WENT_OUT), str(first.tzinfo), first, PER_STATUS])
+        for status, day, executions, people, looked_at in cursor.fetchall():
+            if day is not None:
+                by_day[day] = people
+            elif status is None:
                 customers = people
             else:
                 by_status[status] = executions
                 longest = max(longest, looked_at)
-    return Mails(by_status, customers, longest >= PER_STATUS)
+    return Mails(by_status, customers, longest >= PER_STATUS, by_day)
 
 
 def stages(found: Numbers) -> list[tuple[str, int]]:

@@ -53,7 +53,7 @@ def steps(request: HttpRequest) -> list[Step]:
         Step(_("See it live"), mine.saw_live_at is not None, _("Open live events"), key="live"),
         Step(_("Switch a recipe to shadow"), has_shadow, _("Choose a recipe"), triggers),
         Step(_("Look at a decision"), mine.saw_decision_at is not None, _("Open decisions"), key="decision"),
-        Step(_("Connect mail: set EMAIL_URL"), has_mail),
+        Step(_("Connect mail: ask your administrator"), has_mail),
         Step(_("Go live"), has_live, _("Open the triggers"), triggers),
     ]
     return [] if all(step.is_done for step in found) else found

@@ -20,7 +20,9 @@ _STUCK = """
 SELECT
   (SELECT count(*) FROM (SELECT FROM automation_quarantinedevent WHERE state = 'held' LIMIT %(limit)s) q),
   (SELECT count(*) FROM (SELECT FROM automation_delivery WHERE status = 'uncertain' LIMIT %(limit)s) d),
-  (SELECT max(last_run_at) FROM django_celery_beat_periodictask WHERE enabled)
+  (SELECT max(last_run_at) FROM django_celery_beat_periodictask WHERE enabled),
+  (SELECT count(*) > 0 FROM automation_heartbeat AS h JOIN pg_stat_activity AS a ON a.pid = h.backend_pid
+   WHERE a.backend_start < now() - interval '2 minutes')
 """
 # The index of the queue begins with the lane, so the count is bounded; the oldest is the oldest of those counted.
 _LANES = """
@@ -56,6 +58,7 @@ class System(NamedTuple):
     uncertain: int
     open: tuple[str, ...]  # Destinations that are left alone because they do not answer.
     is_redis_up: bool
+    is_starting: bool  # No worker has been there for two minutes: beat need not have run yet.
 
 
 def system(now: datetime) -> System:
@@ -63,7 +66,7 @@ def system(now: datetime) -> System:
     latency: dict[str, Latency] = lane_latency(now - timedelta(hours=1))
     with connection.cursor() as cursor:
         cursor.execute(_STUCK, {"limit": COUNTED})
-        quarantined, uncertain, beat_at = cursor.fetchone()
+        quarantined, uncertain, beat_at, is_settled = cursor.fetchone()
         cursor.execute(_LANES, [COUNTED, COUNTED, [int(priority) for priority in Priority]])
         found = {lane: (count, age or 0.0) for lane, count, age in cursor.fetchall()}
     lanes = tuple(
@@ -80,4 +83,6 @@ def system(now: datetime) -> System:
         destinations, is_up = tuple(Outages().known(NAMED)), True
     except RedisError:
         destinations, is_up = (), False
-    return System(lanes, lookout.health().watches, beat_at, quarantined, uncertain, destinations, is_up)
+    return System(
+        lanes, lookout.health().watches, beat_at, quarantined, uncertain, destinations, is_up, not is_settled
+    )

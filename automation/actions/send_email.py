@@ -8,6 +8,7 @@ from pydantic import Field
 
 from automation.actions.base import Action, Example, Job, Outcome, action
 from automation.channels.base import DeliveryError, Email
+from automation.engine import wording
 from automation.engine.types import MessageClass, Reason
 from automation.rendering import email
 
@@ -46,6 +47,12 @@ class SendEmail(Action):
     from_name: str = Field(
         default="", title="Sender name", max_length=100, description="Empty: the sender of the installation."
     )
+
+    def describe(self) -> str:
+        """Its template as a title, in quotation marks."""
+        said = wording.name(self.template_id)
+        title = f"“{said[:1].upper()}{said[1:]}”"
+        return super().describe().replace(f"the e-mail {said}", f"the e-mail {title}", 1)
 
     def templates(self) -> tuple[str, ...]:
         """The one it sends."""

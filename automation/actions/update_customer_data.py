@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from automation.actions.base import Action, Example, Job, Outcome, action, check_texts, filled, refuse
 from automation.channels.base import DeliveryError
+from automation.engine import wording
 from profiles import services
 from profiles.behavior.places import settle_zone
 from profiles.behavior.state import moment_text
@@ -99,10 +100,10 @@ class UpdateCustomerData(Action):
     def describe(self) -> str:
         """Names what is written."""
         parts = [
-            *(f"set {name}" for name in self.set),
-            *(f"increase {name}" for name in self.increment),
-            *(f"append to {name}" for name in self.append),
-            *(f"remove {name}" for name in self.unset),
+            *(f"set {wording.name(name)}" for name in self.set),
+            *(f"increase {wording.name(name)}" for name in self.increment),
+            *(f"append to {wording.name(name)}" for name in self.append),
+            *(f"remove {wording.name(name)}" for name in self.unset),
         ]
         rest = super().describe().removeprefix(self.sentence)
         return f"update their data ({', '.join(parts)}){rest}"

@@ -75,7 +75,7 @@ class ProblemFilter(admin.SimpleListFilter):
 class AskedFilter(admin.SimpleListFilter):
     """Triggers that wait for a second person."""
 
-    title = gettext_lazy("asked to publish")
+    title = gettext_lazy("approval")
     parameter_name = "asked"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

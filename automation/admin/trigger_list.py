@@ -79,7 +79,7 @@ class TriggerList(TriggerPages):
         """Its name, and what it says, cut where a list would become a book."""
         said = self.sentence(trigger)
         return format_html(
-            '<a href="{}">{}</a> {}<p class="list-sentence">{}</p>',
+            '<div class="list-name"><a href="{}">{}</a> {}</div><p class="list-sentence">{}</p>',
             links.page("automation.trigger", trigger.pk),
             trigger.name,
             kinds.badge(trigger),
@@ -106,8 +106,10 @@ class TriggerList(TriggerPages):
         )
 
     @admin.display(description=gettext_lazy("priority"), ordering="priority")
-    def shown_priority(self, trigger: Trigger) -> str:
-        return str(dict(PRIORITIES)[trigger.priority])
+    def shown_priority(self, trigger: Trigger) -> SafeString:
+        word, _dash, limit = str(dict(PRIORITIES)[trigger.priority]).partition(" – ")
+        said = limit.replace("minutes", "min").replace("minute", "min")
+        return format_html('<span class="list-priority">{} <span class="quiet">{}</span></span>', word, said)
 
     @admin.display(description=gettext_lazy("fired, 14 days"))
     def fired(self, trigger: Trigger) -> SafeString:

@@ -113,12 +113,13 @@ def test_no_more_mails_are_looked_at_than_the_limit(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("now", "before", "good", "change", "tone"),
     [
-        (12, 10, "up", "▲ 20 %", "good"),
-        (12, 10, "down", "▲ 20 %", "bad"),
-        (5, 10, "down", "▼ 50 %", "good"),
-        (5, 10, "", "▼ 50 %", "same"),
-        (10, 10, "up", "= 0 %", "same"),
+        (36, 30, "up", "▲ 20 %", "good"),
+        (36, 30, "down", "▲ 20 %", "bad"),
+        (20, 40, "down", "▼ 50 %", "good"),
+        (20, 40, "", "▼ 50 %", "same"),
+        (30, 30, "up", "= 0 %", "same"),
         (10, 0, "up", "", "same"),
+        (58, 29, "up", "", "same"),
     ],
 )
 def test_a_change_is_coloured_by_good_or_bad_not_by_its_direction(
@@ -127,6 +128,32 @@ def test_a_change_is_coloured_by_good_or_bad_not_by_its_direction(
     found = tile("Fired", Series((now,), before), good, "")
 
     assert (found.change, found.tone) == (change, tone)
+
+
+def test_a_change_is_told_only_against_days_that_were_counted_from_the_first_on() -> None:
+    counted("executions", "fired", 40, days=12)
+    assert not numbers(7, NOW).is_comparable
+    counted("executions", "fired", 1, days=13)
+    assert numbers(7, NOW).is_comparable
+    assert tile("Fired", Series((80,), 40), "up", "", is_comparable=False).change == ""
+
+
+def test_customers_count_once_however_many_mails_they_got(root: Client) -> None:
+    by = rows.trigger()
+    for number, who in enumerate([rows.customer("a"), rows.customer("b")]):
+        for again in range(2):
+            rows.delivery(rows.execution(rows.event(who), by), idempotency_key=f"{number}{again}")
+    rows.counted(by, "fired", 4)
+
+    first = root.get(HOME).context["tiles"][0]
+
+    assert (first.title, first.number, first.days[-1]) == ("Customers reached", "2", 2)
+
+
+def test_conditions_that_could_not_be_checked_are_counted() -> None:
+    counted("broken", "/conditions/0", 3, days=1)
+    counted("broken", "/conditions/0", 5, days=8)
+    assert numbers(7, NOW).broken == 3
 
 
 # --- Worth your attention
@@ -191,6 +218,20 @@ def test_a_finding_needs_its_n(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(99) == []
     assert said(100) == ["1.00 % of 100 e-mails made somebody leave or complain; the alarm is at 0.30 %"]
     assert said(400) == []
+
+
+def test_a_live_trigger_with_a_problem_can_be_paused_from_here(root: Client, sign_in: SignIn) -> None:
+    by = rows.trigger()
+    decide()
+
+    text = root.get(HOME).content.decode()
+
+    assert "Pause it" in text
+    assert f'name="_selected_action" value="{by.pk}"' in text
+    assert "Pause it" not in sign_in("Analyst").get(HOME).content.decode()
+    root.post(reverse("admin:automation_trigger_changelist"), {"action": "pause", "_selected_action": by.pk})
+    by.refresh_from_db()
+    assert by.mode == Mode.PAUSED
 
 
 def test_every_finding_leads_to_a_page_that_opens(root: Client) -> None:

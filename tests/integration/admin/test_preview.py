@@ -72,7 +72,7 @@ def test_it_says_what_would_have_happened(shop: None, root: Client) -> None:
     """S-002, S-003, H-047: bars, funnel, reasons and people in one answer; broken is counted apart."""
     before = row_counts()
     answer = ask(root).json()
-    assert (answer["errors"], answer["sentence"]["then"]) == ({}, ["send the e-mail hello"])
+    assert (answer["errors"], answer["sentence"]["then"]) == ({}, ["send the e-mail “Hello”"])
     found = answer["backtest"]
     assert (found["events"], found["sampled"], found["approximate"]) == (5, 5, False)
     # Alice's second cart meets the frequency cap that the first one filled; the list is "broken", not "no".

@@ -50,7 +50,7 @@ def test_fourteen_days_of_the_viewers_calendar(root: Client) -> None:
     text = root.get(reverse(LIST)).content.decode()
     assert "Fired per day in the last 14 days, 13 in all" in text
     assert "High" not in text
-    assert "Medium – within 5 minutes" in text
+    assert 'Medium <span class="quiet">within 5 min</span>' in text
 
 
 def test_problems_are_named_and_filtered(root: Client) -> None:

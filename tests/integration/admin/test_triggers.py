@@ -259,9 +259,7 @@ def test_nobody_deletes_a_trigger(root: Client) -> None:
 def test_the_page_says_the_trigger_in_plain_english(root: Client) -> None:
     """The sentence is built from the conditions and actions themselves."""
     trigger = rows.trigger()
-    said = (
-        "When cart abandonment happens where total value is more than 50, then send the e-mail cart recovery."
-    )
+    said = "When cart abandonment happens where total value is more than 50, then send the e-mail “Cart recovery”."
     assert said in root.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
     assert said in root.get(reverse(LIST)).content.decode()
 
