@@ -61,7 +61,7 @@ class MembershipInline(Named, admin.TabularInline):  # type: ignore[type-arg]
     fields = ("segment", "since", "source")
     readonly_fields = ("since", "source")
     autocomplete_fields = ("segment",)
-    verbose_name_plural = "Segments"
+    verbose_name_plural = gettext_lazy("Segments")
 
 
 @admin.register(Profile)

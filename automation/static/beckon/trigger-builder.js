@@ -10,7 +10,7 @@ const UNITS = { minutes: { minutes: 1, hours: 60, days: 1440 }, hours: { minutes
 const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
 const isPlain = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const plainName = (text) => text.replace(/^(event\.data|event|profile\.traits|profile|traits)\./, "").replace(/\[\]/g, "").replace(/[_.]/g, " ");
-const count = (number) => number.toLocaleString("en");
+const count = (number) => number.toLocaleString(document.documentElement.lang);
 const step = (key) => String(key).replace(/~/g, "~0").replace(/\//g, "~1");
 
 /* An element with properties or attributes. Texts are never parsed as HTML. */

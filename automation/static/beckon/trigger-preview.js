@@ -31,11 +31,11 @@ class TriggerPreview extends HTMLElement {
   }
 
   number(value) {
-    return (value ?? 0).toLocaleString("en");
+    return (value ?? 0).toLocaleString(document.documentElement.lang);
   }
 
   clock(text) {
-    return new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    return new Date(text).toLocaleString(document.documentElement.lang, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: document.querySelector(".beckon-zone")?.dataset.zone });
   }
 
   schedule(delay = DELAY) {
