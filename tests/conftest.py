@@ -102,6 +102,14 @@ def rows_of_migrations(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
+def nothing_is_remembered() -> None:
+    """Of the numbers that another test's page has shown."""
+    from django.core.cache import cache
+
+    cache.clear()
+
+
+@pytest.fixture(autouse=True)
 def rejections_are_written_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that writes them would use a session of its own, outside the test's transaction."""
     from automation.api import rejections  # The apps are not loaded yet when this file is read.

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from analytics.overview import onboarding
 from analytics.overview.findings import ALARM, findings
-from analytics.overview.numbers import DEFAULT_SPAN, SPANS, Numbers, Series, numbers, stages
+from analytics.overview.numbers import DEFAULT_SPAN, SPANS, Numbers, Series, recent, stages
 from analytics.overview.system import system
 from automation import reasons, snippets
 from automation.site import BeckonAdminSite
@@ -57,7 +57,7 @@ def page(request: HttpRequest, site: AdminSite, now: datetime | None = None) -> 
     now = now or timezone.now()
     asked = request.GET.get("days", "")
     span = int(asked) if asked in {str(days) for days in SPANS} else DEFAULT_SPAN
-    found, steps = numbers(span, now), onboarding.steps(request)
+    found, steps = recent(span, now), onboarding.steps(request)
     seen = system(now)
     shown = {
         **site.each_context(request),

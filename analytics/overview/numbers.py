@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
+from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from automation.pipeline.consent import CONSENT_EVENTS
 
 SPANS: Final = (7, 14, 90)  # Days.
 DEFAULT_SPAN: Final = 14
+REMEMBERED: Final = 60  # Seconds.
 PER_STATUS: Final = 5_000  # Newest e-mails of each status that are looked at.
 COMPLAINT: Final = "email_complained"
 LEAVING: Final = (*CONSENT_EVENTS, COMPLAINT)
@@ -94,6 +96,19 @@ class Numbers(NamedTuple):
     def is_empty(self) -> bool:
         """Nothing was decided in either span."""
         return not (self.events.total or self.events.before or self.fired.total or self.held.total)
+
+
+def recent(span: int, now: datetime) -> Numbers:
+    """`numbers`, at most REMEMBERED seconds old: half a year of tallies is not summed up for every look."""
+    zone = timezone.get_current_timezone()
+    key = f"overview:{span}:{zone}:{now.astimezone(zone).date()}"
+    known: Numbers | None = cache.get(key)
+    if known is not None:
+        return known
+    found = numbers(span, now)
+    if not found.is_empty:  # The first event of a new installation is seen at once.
+        cache.set(key, found, REMEMBERED)
+    return found
 
 
 def numbers(span: int, now: datetime) -> Numbers:

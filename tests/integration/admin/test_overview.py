@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -278,6 +279,7 @@ def test_the_page_asks_as_often_for_much_as_for_little(
     """Tallies and bounded looks, never a query per row."""
     decide()
     root.get(HOME)
+    cache.clear()
     with django_assert_max_num_queries(30) as asked:
         root.get(HOME)
     of_little = len(asked)
@@ -286,8 +288,22 @@ def test_the_page_asks_as_often_for_much_as_for_little(
         rows.delivery(rows.execution(rows.event(rows.customer(f"c{number}")), by))
         rows.counted(by, "fired", 3)
 
+    cache.clear()
     with django_assert_max_num_queries(of_little):
         assert root.get(HOME, {"days": "90"}).status_code == 200
+
+
+def test_the_numbers_are_summed_up_once_a_minute(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each span; as long as there is nothing, every time."""
+    asked: list[int] = []
+    summed = figures.numbers
+    monkeypatch.setattr(figures, "numbers", lambda span, now: asked.append(span) or summed(span, now))
+    for _ in range(2):
+        root.get(HOME)
+    decide()
+    for days in ("7", "7", "90", "7", "90"):
+        assert root.get(HOME, {"days": days}).context["tiles"][0].number == "5"
+    assert asked == [14, 14, 7, 90]
 
 
 def test_an_address_of_a_customer_is_on_no_tile_and_names_are_inert(sign_in: SignIn) -> None:
