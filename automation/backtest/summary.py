@@ -80,7 +80,11 @@ def _samples(replay: Replay, fired: Sequence[Step]) -> Iterable[Sample]:
     kinds: dict[tuple[int, str], Step] = {}
     for step in rest:
         kinds.setdefault((step.stopped, step.reason), step)
-    yield from (_sample(step) for step in _different([*kinds.values(), *rest], OTHERS_SHOWN))
+    told = list(kinds.values())
+    # However many guards held somebody back, one of the three was stopped by a condition, where there is one.
+    if unmet := [step for step in told if step.ending is Ending.NOT_MET][:1]:
+        told = [step for step in told if step not in unmet][: OTHERS_SHOWN - 1] + unmet + told
+    yield from (_sample(step) for step in _different([*told, *rest], OTHERS_SHOWN))
 
 
 def _different(steps: Iterable[Step], count: int) -> list[Step]:

@@ -184,3 +184,23 @@ def test_a_page_full_of_cards_is_accessible(editor: Open) -> None:
         }"""
     )
     one.examine()
+
+
+def test_actions_are_put_in_another_order_and_stored_so(editor: Open) -> None:
+    """S-003: by button and by keyboard; the order of the cards is the order in which the engine acts."""
+    from automation.engine.types import Mode
+
+    mail = {"type": "send_email", "template_id": "cart_recovery"}
+    task = {"type": "create_task", "title": "Call"}
+    seen = {"type": "add_to_segment", "segment": "at_risk"}
+    made = trigger(conditions=[CART], actions=[mail, task, seen], mode=Mode.DRAFT)
+    one = editor()
+    one.change(made.pk)
+    one.at("/actions/0/move_down").click()
+    assert one.document("actions") == [task, mail, seen]
+    one.at("/actions/2").focus()
+    one.press("Alt+ArrowUp")
+    assert one.document("actions") == [task, seen, mail]
+    one.page.click("input[name=_save]")
+    one.page.wait_for_url("**/trigger/")
+    assert apps.get_model("automation.Trigger").objects.get(pk=made.pk).actions == [task, seen, mail]

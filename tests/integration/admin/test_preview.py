@@ -89,6 +89,22 @@ def test_it_says_what_would_have_happened(shop: None, root: Client) -> None:
     assert row_counts() == before
 
 
+def test_one_of_three_was_stopped_by_a_condition(root: Client) -> None:
+    """However many guards held people back: the cards have something to show."""
+    make_template()
+    send(*known("bob"), *known("cora", consent=False), *known("dan", email=""), *known("eve"))
+    no = {"topic": "marketing", "channel": "email", "is_granted": False}
+    send(incoming("consent_changed", "eve", data=no))
+    for who in ("bob", "cora", "dan", "eve"):
+        if who != "bob":
+            send(incoming("purchase_completed", who, data={"order_id": who, "total": 10}))
+        send(incoming("cart_abandonment", who, data={"total_value": 80}))
+    decide_all()
+    samples = ask(root).json()["samples"]
+    assert [one["outcome"] for one in samples] == ["held_back", "held_back", "not_met"]
+    assert samples[2]["customer"] == "Bob"
+
+
 def test_groups_count_their_conditions_too(shop: None, root: Client) -> None:
     """Inside a group each condition is plainly true or false for whoever reaches the group."""
     answer = ask(root, conditions=[CART, ANY]).json()

@@ -75,7 +75,7 @@ def definition() -> TriggerDefinition:
     return found
 
 
-def test_a_preview_of_fifty_thousand_events_takes_two_seconds() -> None:
+def test_a_preview_of_fifty_thousand_events_takes_two_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Five conditions over 50,000 stored events of the type, all of them judged."""
     now = datetime.now(UTC)
     values = {
@@ -95,7 +95,10 @@ def test_a_preview_of_fifty_thousand_events_takes_two_seconds() -> None:
         walls.append(time.perf_counter() - wall)
         busy.append(time.process_time() - cpu)
     said = f"preview of {found.events:,} events: {statistics.median(walls):.2f} s, CPU {statistics.median(busy):.2f} s"
-    print(said, dict(found.nodes), found.fired)
+    with (
+        capsys.disabled()
+    ):  # The figure is said by every run; docs/benchmarks.md has that of a quiet machine.
+        print(f"\n{said}; {found.fired:,} fired")
     assert (found.events, found.sampled, found.approximate) == (CARTS, CARTS, False)
     assert found.fired > 0
     assert min(busy) < SECONDS * SLACK, said
