@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from automation.admin import links
@@ -74,11 +75,11 @@ class MissSampleAdmin(ReadOnly, KeysetAdmin):
 
     @admin.display(description=gettext_lazy("event"))
     def event(self, row: MissSample) -> SafeString:
-        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+        return links.anchor("automation.event", row.event_id, _("event %(id)s") % {"id": row.event_id})
 
     @admin.display(description=gettext_lazy("customer"))
     def customer(self, row: MissSample) -> SafeString:
-        return links.anchor("profiles.profile", row.profile_id, f"customer {row.profile_id}")
+        return links.anchor("profiles.profile", row.profile_id, _("customer %(id)s") % {"id": row.profile_id})
 
 
 @admin.register(SendReservation)

@@ -186,11 +186,13 @@ class DeliveryAdmin(ReadOnly, KeysetAdmin):
 
     @admin.display(description=gettext_lazy("decision"))
     def execution(self, row: Delivery) -> SafeString:
-        return links.anchor("automation.execution", row.execution_id, f"decision {row.execution_id}")
+        return links.anchor(
+            "automation.execution", row.execution_id, _("decision %(id)s") % {"id": row.execution_id}
+        )
 
     @admin.display(description=gettext_lazy("event"))
     def event(self, row: Delivery) -> SafeString:
-        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+        return links.anchor("automation.event", row.event_id, _("event %(id)s") % {"id": row.event_id})
 
     @admin.display(description=gettext_lazy("trigger"))
     def by(self, row: Delivery) -> str:

@@ -132,7 +132,11 @@ class EventAdmin(Live, Replays, ReadOnly, WithParts, KeysetAdmin):
 
     @admin.display(description=gettext_lazy("notes"))
     def flags(self, event: Event) -> str:
-        notes = {"late": event.is_late, "imported": event.is_import, "clock was ahead": event.is_skewed}
+        notes = {
+            _("late"): event.is_late,
+            _("imported"): event.is_import,
+            _("clock was ahead"): event.is_skewed,
+        }
         return ", ".join(text for text, is_so in notes.items() if is_so)
 
     @admin.display(description=gettext_lazy("properties"))

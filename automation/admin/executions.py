@@ -24,11 +24,11 @@ from profiles.clock import when
 from profiles.masking import may_see
 
 STATUSES = {
-    ExecutionStatus.PENDING: "Waits",
-    ExecutionStatus.PROCESSING: "Under way",
-    ExecutionStatus.TRIGGERED: "Fired",
-    ExecutionStatus.SUPPRESSED: "Held back",
-    ExecutionStatus.FAILED: "Failed",
+    ExecutionStatus.PENDING: gettext_lazy("Waits"),
+    ExecutionStatus.PROCESSING: gettext_lazy("Under way"),
+    ExecutionStatus.TRIGGERED: gettext_lazy("Fired"),
+    ExecutionStatus.SUPPRESSED: gettext_lazy("Held back"),
+    ExecutionStatus.FAILED: gettext_lazy("Failed"),
 }
 
 
@@ -39,7 +39,7 @@ class StatusFilter(KnownValuesFilter):
     parameter_name = field = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status.value, text) for status, text in STATUSES.items()]
+        return [(status.value, str(text)) for status, text in STATUSES.items()]
 
 
 class ReasonFilter(KnownValuesFilter):

@@ -209,7 +209,7 @@ class QuarantinedEventAdmin(ReadOnly, KeysetAdmin):
 
     @admin.display(description=gettext_lazy("event"))
     def event(self, row: QuarantinedEvent) -> SafeString:
-        return links.anchor("automation.event", row.event_id, f"event {row.event_id}")
+        return links.anchor("automation.event", row.event_id, _("event %(id)s") % {"id": row.event_id})
 
     @admin.display(description=gettext_lazy("what it holds (personal data masked)"))
     def shown_payload(self, row: QuarantinedEvent) -> SafeString:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from automation.models.events import LANE_CHOICES
 from automation.models.triggers import Trigger, TriggerVersion
@@ -21,17 +22,17 @@ class Delivery(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "pending", "Waits for its moment"
-        SENDING = "sending", "Handed to the channel"
-        SENT = "sent", "Sent"
-        UNCERTAIN = "uncertain", "Interrupted; may have gone out"
-        FAILED = "failed", "Given up"
-        CANCELLED = "cancelled", "Not sent, for a reason"
-        DELIVERED = "delivered", "Arrived"
-        OPENED = "opened", "Opened"
-        CLICKED = "clicked", "Clicked"
-        BOUNCED = "bounced", "Came back"
-        COMPLAINED = "complained", "Complained about"
+        PENDING = "pending", gettext_lazy("Waits for its moment")
+        SENDING = "sending", gettext_lazy("Handed to the channel")
+        SENT = "sent", gettext_lazy("Sent")
+        UNCERTAIN = "uncertain", gettext_lazy("Interrupted; may have gone out")
+        FAILED = "failed", gettext_lazy("Given up")
+        CANCELLED = "cancelled", gettext_lazy("Not sent, for a reason")
+        DELIVERED = "delivered", gettext_lazy("Arrived")
+        OPENED = "opened", gettext_lazy("Opened")
+        CLICKED = "clicked", gettext_lazy("Clicked")
+        BOUNCED = "bounced", gettext_lazy("Came back")
+        COMPLAINED = "complained", gettext_lazy("Complained about")
 
     id = models.UUIDField(primary_key=True)
     execution_id = models.BigIntegerField()

@@ -217,7 +217,8 @@ class ProfileAdmin(WithParts, KeysetAdmin):
 
     @admin.display(description=gettext_lazy("engagement"))
     def engagement(self, profile: Profile) -> str:
-        return f"{engagement_score(vars(profile), timezone.now()):.2f} of 1"
+        score = f"{engagement_score(vars(profile), timezone.now()):.2f}"
+        return _("%(score)s of 1") % {"score": score}
 
     @admin.display(description=gettext_lazy("wishes"))
     def asked_for(self, profile: Profile) -> str:

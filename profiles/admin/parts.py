@@ -11,8 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from profiles.masking import hidden, may_see
+
+_NOTHING = gettext_lazy("Nothing yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Part:
     rows: Sequence[Row]
     note: str = ""  # One sentence under the title.
     links: Sequence[Cell] = ()  # "All events of this customer" and the like.
-    empty: str = "Nothing yet."
+    empty: str | Promise = _NOTHING
 
 
 class WithParts:
