@@ -32,12 +32,7 @@ class Season(Condition):
     icon = "❄"
     sentence = "it is between {start} and {end} for the customer"
     examples = (
-        Example(
-            "Early summer",
-            {"type": "season", "start": "06-01", "end": "06-21"},
-            facts(),
-            Verdict.MET,
-        ),
+        Example("Early summer", {"type": "season", "start": "06-01", "end": "06-21"}, facts(), Verdict.MET),
         Example(
             "The holidays, past New Year, on their last day",
             {"type": "season", "start": "12-20", "end": "01-06"},
