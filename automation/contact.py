@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from automation import reasons
+from automation.engine import wording
 from automation.engine.suppression import Ask, CustomerState, Held, Judgement, Outcome, Policy, judge
 from automation.engine.suppression.data import ANY_TOPIC
 from automation.engine.types import MessageClass, Reason
@@ -168,11 +170,13 @@ def _room(ask: Ask, state: CustomerState, rules: Policy, now: datetime) -> str:
             and now - cap.window < sent.at
             for sent in state.sends
         )
-        said = _("%(used)s of %(limit)s messages used in %(hours)s hours") % {
-            "used": used,
-            "limit": cap.limit,
-            "hours": f"{cap.window / timedelta(hours=1):g}",
-        }
+        text = ngettext(
+            "%(used)s of %(limit)s message used in the last %(span)s",
+            "%(used)s of %(limit)s messages used in the last %(span)s",
+            cap.limit,
+        )
+        span = wording.last(cap.window / timedelta(minutes=1))
+        said = text % {"used": used, "limit": cap.limit, "span": span}
     return said or _("No cap on this channel")
 
 

@@ -55,7 +55,9 @@ class Line(NamedTuple):
         if not self.is_reached and self.depth == 0:
             would = {"met": "would pass", "not_met": "would not pass"}.get(self.result, "cannot be checked")
             return f"– not reached ({would})"
-        words = ("met", "not met") if self.depth == 0 else ("true", "false")
+        if self.depth == 0 and self.result in ("met", "not_met"):
+            return f"{self.sign} {'passed' if self.result == 'met' else 'stopped here'}"
+        words = ("true", "false")
         said = {"met": words[0], "not_met": words[1], "broken": "could not be checked"}.get(
             self.result, self.result
         )
@@ -100,7 +102,7 @@ def lines(document: Mapping[str, Any], trace: Any, stamps: Mapping[str, Any] | N
             text=said.get(pointer, pointer),
             depth=(pointer.count("/") - 1) // 2,
             result=str(line.get("result", "")),
-            seen=seen(line["seen"]) if "seen" in line else "",
+            seen=_saw(document, pointer, line["seen"]) if "seen" in line else "",
             reason=str(line.get("reason", "")),
             is_stop=pointer == stop,
             is_reached=not stop or _order(pointer)[:3] <= _order(stop)[:3],
@@ -153,6 +155,14 @@ def _nodes(document: Mapping[str, Any], pointer: str) -> list[Mapping[str, Any]]
         if isinstance(value, Mapping):
             found.append(value)
     return found
+
+
+def _saw(document: Mapping[str, Any], pointer: str, value: Any) -> str:
+    """What a condition saw; the name of an event as the cards write it."""
+    nodes = _nodes(document, pointer)
+    if nodes and nodes[-1].get("type") == "event_match" and isinstance(value, str):
+        return value.replace("_", " ")
+    return seen(value)
 
 
 def _is_inverted(document: Mapping[str, Any], pointer: str) -> bool:

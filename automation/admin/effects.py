@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from automation.engine.types import Mode, Reason
 from automation.engine.validate import validate_definition
 from automation.models import Trigger, TriggerVersion
 from automation.pipeline import calling_off, index
+from profiles.masking import hidden
+from profiles.models import Profile
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class Effects:
     difference: (
         Difference | None
     )  # Against the version that acts now; None when none does, or nothing changed.
+    won: list[tuple[int, str]]  # Some customers of `difference`, each with a name that shows no address.
+    lost: list[tuple[int, str]]
 
 
 def of(trigger: Trigger, *, now: datetime) -> Effects:
@@ -79,7 +84,13 @@ def of(trigger: Trigger, *, now: datetime) -> Effects:
         lacking=sum(found.held_back.get(reason, 0) for reason in _LACKING) if found else 0,
         held=[(_words(code), n) for code, n in found.held_back.items()] if found else [],
         difference=difference,
+        won=_named(difference.won_examples) if difference else [],
+        lost=_named(difference.lost_examples) if difference else [],
     )
+
+
+def _named(ids: Iterable[int]) -> list[tuple[int, str]]:
+    return [(one.pk, hidden(str(one))) for one in Profile.objects.filter(pk__in=list(ids)).order_by("pk")]
 
 
 def _looked_back(

@@ -18,11 +18,11 @@ WORDS: Mapping[str, Promise] = {
 }
 
 MEANINGS: Mapping[str, Promise] = {
-    Mode.DRAFT.value: _("Ignored by the engine."),
-    Mode.SHADOW.value: _("Judged and recorded on real events; nothing is sent."),
-    Mode.LIVE.value: _("Acts."),
-    Mode.PAUSED.value: _("Nothing new starts; you are asked what becomes of the deliveries that wait."),
-    Mode.ARCHIVED.value: _("Hidden and read-only; its history stays."),
+    Mode.DRAFT.value: _("ignored by the engine."),
+    Mode.SHADOW.value: _("judged and recorded on real events; nothing is sent."),
+    Mode.LIVE.value: _("it acts on real customers."),
+    Mode.PAUSED.value: _("nothing new starts; you are asked what becomes of the deliveries that wait."),
+    Mode.ARCHIVED.value: _("hidden and read-only; its history stays."),
 }
 
 

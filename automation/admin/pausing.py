@@ -140,11 +140,14 @@ class Pausing(TriggerPages):
             decisions, deliveries = decisions + done.decisions, deliveries + done.deliveries
             text = f"Called off {done.decisions} waiting decisions and {done.deliveries} waiting actions."
             self.log_change(request, trigger, text)
-        said = _("Called off: %(decisions)s decisions and %(deliveries)s actions that waited.") % {
-            "decisions": f"{decisions:,}",
-            "deliveries": f"{deliveries:,}",
-        }
-        self.say(request, said, messages.SUCCESS)
+        of_decisions = ngettext(
+            "%(n)s decision was called off.", "%(n)s decisions were called off.", decisions
+        )
+        of_actions = ngettext("%(n)s action was called off.", "%(n)s actions were called off.", deliveries)
+        said = [
+            text % {"n": f"{n:,}"} for text, n in ((of_decisions, decisions), (of_actions, deliveries)) if n
+        ]
+        self.say(request, " ".join(said) or _("Nothing waited any more."), messages.SUCCESS)
 
 
 class _Row(NamedTuple):

@@ -282,13 +282,27 @@ def _names(profile: Profile) -> Iterable[Entry]:
 def _traits(profile: Profile, may_see: bool) -> Iterable[Entry]:
     """One entry for the traits that one event said."""
     said: dict[datetime, list[str]] = {}
+    sources: dict[datetime, str] = {}
     for name, stamp in (profile.trait_stamps or {}).items():
         at = stamp_time(stamp)
         if at is not None:
             said.setdefault(at, []).append(str(name))
+            sources[at] = str(stamp[1]) if len(stamp) > 1 else ""
+    by_trigger = _of_triggers(profile, sources.values())
     for at, names in sorted(said.items(), reverse=True)[:CHANGES]:
         listed = ", ".join(name.replace("_", " ") for name in sorted(names)[:5])
-        yield Entry(at, "changes", f"traits-{int(at.timestamp())}", _("Said about themselves"), note=listed)
+        is_ours = sources[at] in by_trigger
+        title = _("Changed: %(names)s") if is_ours else _("Said about themselves: %(names)s")
+        note = _("by a trigger") if is_ours else ""
+        key = f"traits-{int(at.timestamp())}"
+        yield Entry(at, "changes", key, title % {"names": listed}, note=note)
+
+
+def _of_triggers(profile: Profile, sources: Iterable[str]) -> set[str]:
+    """Which of these sources of traits are actions of triggers; the others are events."""
+    ids = [one for one in sources if _KEYS["messages"].fullmatch(one)]
+    found = Delivery.objects.filter(pk__in=ids, profile=profile) if ids else Delivery.objects.none()
+    return {str(pk) for pk in found.values_list("pk", flat=True)}
 
 
 def stamp_time(stamp: Any) -> datetime | None:

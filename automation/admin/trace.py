@@ -166,7 +166,9 @@ def stored(execution: Execution, name: str, empty: Any) -> Any:
 
 
 def tone(status: str) -> str:
-    """ok, held or failed: the colour of a delivery's or an execution's status."""
+    """ok, held, failed, or quiet while nothing is known yet: the colour of a delivery's or an execution's status."""
+    if status in ("pending", "processing", "sending"):
+        return "quiet"
     if status in ("failed", "bounced", "complained"):
         return "failed"
     return "held" if status in ("suppressed", "cancelled", "uncertain") else "ok"

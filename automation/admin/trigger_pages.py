@@ -39,6 +39,7 @@ class TriggerPages:
     ) -> HttpResponse:
         if obj is not None:
             context["tabs"] = tabs(obj, "edit")
+            context["title"], context["subtitle"] = obj.name, None
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
 
     def page(

@@ -174,13 +174,16 @@ class TriggerAdmin(  # type: ignore[type-arg]
 
     # --- The page
 
-    @admin.display(description=gettext_lazy("what the engine has"))
+    @admin.display(description=gettext_lazy("acting now"))
     def shown_state(self, trigger: Trigger) -> str:
         version = trigger.current_version
         if version is None:
-            return _("Nothing is published yet.")
+            return _("nothing: it was never published.")
         mode = str(modes.WORDS[trigger.mode]).lower()
-        said = [_("Version %(number)s, %(mode)s.") % {"number": version.number, "mode": mode}]
+        if trigger.mode == Mode.LIVE:
+            said = [_("version %(number)s.") % {"number": version.number}]
+        else:
+            said = [_("nothing: version %(number)s is %(mode)s.") % {"number": version.number, "mode": mode}]
         if trigger.pause_reason:
             said.append(trigger.pause_reason)
         if version.definition != trigger.document():

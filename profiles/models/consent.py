@@ -25,6 +25,13 @@ class Consent(models.Model):
         verbose_name_plural = "consent"
         constraints = [models.UniqueConstraint(fields=["profile", "topic", "channel"], name="consent_unique")]
 
+    @property
+    def label(self) -> str:
+        """`E-mail marketing`, for people."""
+        channel = {"email": "e-mail", "sms": "SMS"}.get(self.channel, self.channel.replace("_", " "))
+        said = f"{channel} {self.topic.replace('_', ' ')}"
+        return said[:1].upper() + said[1:]
+
     def __str__(self) -> str:
         return f"{self.topic}/{self.channel}: {'granted' if self.is_granted else 'refused'}"
 

@@ -38,7 +38,7 @@ def test_edit_confirm_go_live_pause_and_call_off(browser: Any, live_server: Any,
     page.click("[name=_save]")
     page.wait_for_selector("h1:has-text('Go live')")
     assert page.locator("li", has_text="name: Cart recovery cart → Carts we miss").count() == 1
-    assert page.locator("li", has_text="1 actions are waiting and keep version 1").count() == 1
+    assert page.locator("li", has_text="1 action is waiting and keeps version 1").count() == 1
     assert TriggerVersion.objects.count() == 1
     visit.examine()
     page.click("[name=_publish]")
@@ -53,7 +53,7 @@ def test_edit_confirm_go_live_pause_and_call_off(browser: Any, live_server: Any,
     assert Trigger.objects.get().mode == "paused"
     visit.examine()
     page.click("[name=_cancel]")
-    page.wait_for_selector(".messagelist:has-text('1 actions that waited')")
+    page.wait_for_selector(".messagelist:has-text('1 action was called off')")
     assert Delivery.objects.get().status == "cancelled"
     assert visit.complaints == []
     page.context.close()

@@ -23,7 +23,7 @@ class CustomerAttribute(Comparison, Condition):
 
     label = "Customer"
     kind = "Who it is"
-    help = "A profile field or trait, with this event already counted. before.… gives the value before it."
+    help = "What is known about the customer, such as their plan or what they have spent, with this event counted."
     icon = "♟"
     sentence = "the customer's {attribute} {operator} {value}"
     examples = (

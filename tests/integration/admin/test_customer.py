@@ -183,7 +183,7 @@ def test_a_decision_opens_its_trace_and_a_message_its_stages(root: Client) -> No
     text = root.get(url(profile)).content.decode()
 
     assert "<details><summary><strong>“Cart recovery cart” held back</strong>" in text
-    assert "(it saw cart_abandonment)" in text
+    assert "(it saw cart abandonment)" in text
     assert "They have had enough messages for now." in text
     assert text.count('<li class="is-reached">') == 4
 

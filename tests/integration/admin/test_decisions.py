@@ -105,7 +105,7 @@ def test_a_decision_is_a_path_over_cards(root: Client) -> None:
     )
     found = re.findall(r'class="trace-verdict">([^<]+)<', text)
     assert [one.strip() for one in found[:4]] == [
-        "✓ met",
+        "✓ passed",
         "⚠ could not be checked – stopped here",
         "– not reached (would pass)",
         "– false",

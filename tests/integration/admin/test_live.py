@@ -329,7 +329,7 @@ def test_a_replay_judges_again_and_changes_nothing(root: Client) -> None:
     before = (Execution.objects.count(), Delivery.objects.count(), QueuedEvent.objects.count())
     url = reverse("admin:automation_event_replay", args=[event.pk])
     text = root.get(url).content.decode()
-    assert "✓ met" in text
+    assert "✓ passed" in text
     assert f"/trigger/{trigger.pk}/change/" in text
     assert f"/trigger/{other.pk}/change/" not in text
     assert f"/trigger/{other.pk}/change/" in root.get(url, {"trigger": other.pk}).content.decode()

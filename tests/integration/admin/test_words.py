@@ -10,9 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from automation.admin.trace import tone
 from automation.models import Execution, Task
 from profiles.clock import short, when
 from profiles.models import Profile
+from tests.integration.admin import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +67,41 @@ def test_a_task_that_nobody_did_in_time_is_marked(admin_client: Client) -> None:
     Task.objects.create(profile=profile, title="Called", due_at=past, state=Task.State.DONE)
     page = admin_client.get(reverse("admin:automation_task_changelist")).content.decode()
     assert page.count("overdue") == 1
+
+
+def test_what_a_trigger_changed_is_not_said_to_come_from_the_customer(admin_client: Client) -> None:
+    profile = rows.customer()
+    act = rows.delivery(rows.execution(rows.event(profile), rows.trigger()), idempotency_key="k")
+    Profile.objects.filter(pk=profile.pk).update(
+        trait_stamps={
+            "failed_payments": ["2026-11-01T10:00:00+00:00", str(act.pk)],
+            "plan": ["2026-11-02T10:00:00+00:00", "of an event"],
+        }
+    )
+    page = admin_client.get(reverse("admin:profiles_profile_change", args=[profile.pk])).content.decode()
+    assert "Changed: failed payments" in page
+    assert "Said about themselves: plan" in page
+
+
+def test_what_waits_is_neither_good_nor_bad() -> None:
+    assert [tone(one) for one in ("pending", "sent", "suppressed", "failed")] == [
+        "quiet",
+        "ok",
+        "held",
+        "failed",
+    ]
+
+
+def test_the_triggers_that_heard_a_customer_come_first(admin_client: Client) -> None:
+    profile = rows.customer()
+    rows.trigger("aaa", conditions=[{"type": "event_match", "event_type": "signup"}])
+    rows.trigger("zzz")
+    rows.event(profile)
+    page = admin_client.get(reverse("admin:profiles_profile_why", args=[profile.pk]))
+    assert [one.key for one in page.context["triggers"]] == ["zzz", "aaa"]
+
+
+def test_the_heading_of_a_trigger_is_its_name(admin_client: Client) -> None:
+    trigger = rows.trigger()
+    page = admin_client.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
+    assert f"<h1>{trigger.name}</h1>" in page
