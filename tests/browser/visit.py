@@ -76,15 +76,18 @@ class Visit:
         self.page.click("input[type=submit]")
         self.page.wait_for_load_state("load")
 
-    def examine(self, *, is_first: bool = False) -> None:
+    def examine(self, *, is_first: bool = False, with_axe: bool = True) -> None:
         """The open page in both themes by axe-core, and at 400 pixels; what is wrong joins the complaints."""
+        if with_axe:
+            self._ask_axe([] if is_first else [["#header"], ["#nav-sidebar"]])
+        self.page.set_viewport_size(PHONE)
+        self.complaints += [f"at 400 px: {found}" for found in self.page.evaluate(_TOO_WIDE)]
+        self.page.set_viewport_size(WIDE)
+
+    def _ask_axe(self, apart: list[list[str]]) -> None:
         page = self.page
-        apart = [] if is_first else [["#header"], ["#nav-sidebar"]]
         page.evaluate(_STILL)
         page.evaluate(_AXE)  # By the debugger, which the policy of the page does not stop.
         for theme, only in (("light", _ALL), ("dark", _COLOURS)):
             page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
             self.complaints += [f"{theme}: {found}" for found in page.evaluate(_RUN, [only, apart])]
-        page.set_viewport_size(PHONE)
-        self.complaints += [f"at 400 px: {found}" for found in page.evaluate(_TOO_WIDE)]
-        page.set_viewport_size(WIDE)
