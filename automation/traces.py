@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
-from automation import reasons, wording
+from automation import personal, reasons, wording
+from profiles.masking import hidden
 
+HIDDEN = "…"
 SIGNS: Mapping[str, str] = {"met": "✓", "not_met": "✗", "broken": "⚠"}
 
 
@@ -29,6 +31,14 @@ class Line(NamedTuple):
     is_reached: bool = True  # False for what stands at the top below the one that failed.
     is_inverted: bool = False  # Inside *none of these*, where true speaks against acting.
     known_at: datetime | None = None  # When the customer's value that it saw was said.
+    is_personal: bool = False  # What it saw is an address, a name or the like, or may hold one.
+
+    def masked(self) -> Line:
+        """The same for those who may not see personal data."""
+        seen, reason = hidden(self.seen), hidden(self.reason)
+        if self.is_personal:
+            seen, reason = self.seen and HIDDEN, self.reason and HIDDEN
+        return self._replace(text=hidden(self.text), seen=seen, reason=reason)
 
     @property
     def level(self) -> int:
@@ -108,9 +118,23 @@ def lines(document: Mapping[str, Any], trace: Any, stamps: Mapping[str, Any] | N
             is_reached=not stop or _order(pointer)[:3] <= _order(stop)[:3],
             is_inverted=_is_inverted(document, pointer),
             known_at=_known_at(document, pointer, stamps or {}),
+            is_personal=is_personal(document, pointer, line.get("seen")),
         )
         for pointer, line in sorted(found.items(), key=lambda entry: _order(entry[0]))
     ]
+
+
+def is_personal(document: Mapping[str, Any], pointer: str, value: Any) -> bool:
+    """Whether what the condition at `pointer` saw is personal: by what it names, or as an object that may hold it."""
+    nodes = _nodes(document, pointer)
+    named = nodes[-1] if nodes else {}
+    return personal.asks(named) or (_holds_object(value) and any(personal.paths(named)))
+
+
+def _holds_object(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_object, value))
+    return isinstance(value, Mapping)
 
 
 def guards(stored: Any) -> list[Guard]:

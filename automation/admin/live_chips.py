@@ -40,6 +40,7 @@ class Chip:
     title: str = ""  # The code of the API.
     url: str = ""  # The decision; empty when nothing is stored.
     is_settled: bool = True  # False: this may still change by itself.
+    masked: str = ""  # Said in its place to those who may not see personal data, where it tells such a value.
 
 
 def of(events: Sequence[Row]) -> dict[int, list[Chip]]:
@@ -222,13 +223,20 @@ def _missed(trigger: CompiledTrigger, trace: Mapping[str, Any]) -> Chip:
     words = _words(trigger).get(stop, "")
     seen = traces.seen(line.get("seen"))
     is_broken = trace["result"] == "broken"
-    said = _("could not be checked") if is_broken else _("filters not met")
+    told = masked = _("could not be checked") if is_broken else _("filters not met")
     if words:
-        said = _("%(said)s: %(condition)s – it was %(seen)s") % {
-            "said": said, "condition": words, "seen": seen,
-        }  # fmt: skip
-    tone = "held" if is_broken else "quiet"
-    return Chip(trigger.definition.name, said, tone, "broken_condition" if is_broken else "not_met")
+        told, masked = (
+            _("%(said)s: %(condition)s – it was %(seen)s") % {"said": told, "condition": words, "seen": value}
+            for value in (seen, traces.HIDDEN)
+        )
+    document = trigger.definition.model_dump(mode="json", exclude_none=True)
+    return Chip(
+        trigger.definition.name,
+        told,
+        "held" if is_broken else "quiet",
+        "broken_condition" if is_broken else "not_met",
+        masked=masked if traces.is_personal(document, stop, line.get("seen")) else "",
+    )
 
 
 @lru_cache(maxsize=512)

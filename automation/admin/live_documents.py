@@ -68,7 +68,7 @@ class Documents:
     def _chip(self, chip: Chip) -> dict[str, str]:
         return {
             "trigger": chip.trigger,
-            "said": self._said(chip.said),
+            "said": self._said((self._is_masked and chip.masked) or chip.said),
             "tone": chip.tone,
             "title": chip.title,
             "url": chip.url,

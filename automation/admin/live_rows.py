@@ -49,10 +49,15 @@ class Wanted:
         show, before = query.get("show", ""), query.get("before", "")
         return cls(
             show=show if show in ("fired", "held", "rejected") else "all",
-            customer=query.get("customer", "").strip()[:200],
-            name=query.get("event", "").strip()[:100],
+            customer=_text(query.get("customer", ""), 200),
+            name=_text(query.get("event", ""), 100),
             before=int(before) if before.isdecimal() and len(before) <= 18 else 0,
         )
+
+
+def _text(typed: str, most: int) -> str:
+    """Without NUL, which PostgreSQL refuses in any text."""
+    return typed.replace("\0", "").strip()[:most]
 
 
 class Row(NamedTuple):

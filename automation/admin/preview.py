@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import OperationalError
+from django.db import OperationalError, models
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
-from automation import backtest, reasons, wording
-from automation.admin import preview_warnings
+from automation import backtest, personal, reasons, wording
+from automation.admin import preview_warnings, why
 from automation.admin.trigger_form import composed
 from automation.backtest.step import Sample
 from automation.buckets import Buckets
@@ -67,8 +68,7 @@ class Previewing:
 
 def preview(body: Mapping[str, Any], user: Any, *, now: datetime) -> dict[str, Any]:
     """The answer to one body."""
-    trigger_id = body.get("trigger")
-    stored = Trigger.objects.filter(pk=trigger_id).first() if isinstance(trigger_id, int) else None
+    stored = Trigger.objects.filter(pk=body["trigger"]).first() if body.get("trigger") else None
     document, problems = _document(body, stored)
     for pointer, problem in publish.check(document).items():
         problems.setdefault(pointer, problem)
@@ -81,13 +81,23 @@ def preview(body: Mapping[str, Any], user: Any, *, now: datetime) -> dict[str, A
         "nodes": {},
         "broken": {},
         "samples": [],
+        "withheld": "",
         "trace": None,
         "guards": None,
     }
     if definition is None:
         return answer
+    # Whom, or how many, it holds for would spell an address out, one condition after the other.
+    if not masking.may_see(user) and personal.reads_personal(document):
+        return answer | _secret()
+    may_see_people = user.has_perms(why.NEEDS)
+    trigger_id, event_id = stored.pk if stored else None, body.get("explain")
+    explained: dict[str, Any] = {}
     try:
-        found = backtest.run(definition, now=now, trigger_id=stored.pk if stored else None)
+        found = backtest.run(definition, now=now, trigger_id=trigger_id)
+        if event_id is not None and may_see_people:
+            with suppress(backtest.NoSuchEventError):
+                explained = _explained(definition, event_id, now, trigger_id, user)
     except OperationalError:  # PostgreSQL gave up on the time of a web request.
         log.warning("a preview was too slow", exc_info=True)
         slow = {
@@ -95,25 +105,46 @@ def preview(body: Mapping[str, Any], user: Any, *, now: datetime) -> dict[str, A
             "hint": _("Ask for an answer from the command line: manage.py backtest."),
         }
         return answer | {"warnings": {"": slow}}
-    # Who may not see addresses could spell them out, one condition after the other, if it said whom they hold for.
-    is_secret = not masking.may_see(user) and _asks_for_personal(document["conditions"])
-    answer |= {
+    return {
+        **answer,
         "warnings": preview_warnings.warnings(definition, problems),
-        "backtest": found.document(),
+        "backtest": _counted(found),
         "nodes": {pointer: list(counts) for pointer, counts in found.nodes.items()},
         "broken": dict(found.broken),
-        "samples": [] if is_secret else _samples(found.samples, wording.places(document), user),
+        "samples": _samples(found.samples, wording.places(document), user) if may_see_people else [],
+        "withheld": "" if may_see_people else _("You may not see customers with their events and decisions."),
+        **explained,
     }
-    event_id = body.get("explain")
-    if isinstance(event_id, int) and not is_secret:
-        try:
-            explained = backtest.explain(
-                definition, event_id, now=now, trigger_id=stored.pk if stored else None
-            )
-        except backtest.NoSuchEventError:
-            return answer
-        answer |= _veiled(explained.document(), user)
-    return answer
+
+
+def _secret() -> dict[str, Any]:
+    """What is said in place of numbers and people."""
+    return {
+        "warnings": {
+            "": {
+                "message": _("No numbers: the trigger reads personal data, and you may not see those."),
+                "hint": _("Ask somebody who may see personal data for the preview."),
+            }
+        },
+        "withheld": _("Nobody is shown: the trigger reads personal data, and you may not see those."),
+    }
+
+
+def _counted(found: backtest.Backtest) -> dict[str, Any]:
+    """The numbers, each reason with what it is called."""
+    return found.document() | {
+        "held_back": [
+            {"code": code, "label": str(reasons.label(code)), "n": n} for code, n in found.held_back.items()
+        ]
+    }
+
+
+def _explained(
+    definition: TriggerDefinition, event_id: int, now: datetime, trigger_id: int | None, user: Any
+) -> dict[str, Any]:
+    """`trace` and `guards` of one event. Raises NoSuchEventError."""
+    found = backtest.explain(definition, event_id, now=now, trigger_id=trigger_id)
+    return found.document() if masking.may_see(user) else found.masked().document()
 
 
 def _refused(status: int, text: str, **headers: str) -> JsonResponse:
@@ -133,7 +164,12 @@ def _body(request: HttpRequest) -> dict[str, Any] | None:
         not isinstance(body.get(name, kind()), kind) for name, kind in shapes.items()
     ):
         return None
-    return body
+    return body if all(_is_key(body.get(name)) for name in ("trigger", "explain")) else None
+
+
+def _is_key(value: Any) -> bool:
+    """Whether it can be the key of a row, or is left out."""
+    return value is None or (type(value) is int and 0 < value < 2**63)
 
 
 def _document(body: Mapping[str, Any], stored: Trigger | None) -> tuple[dict[str, Any], dict[str, Problem]]:
@@ -155,12 +191,20 @@ def _document(body: Mapping[str, Any], stored: Trigger | None) -> tuple[dict[str
 
 
 def _typed(name: str, value: Any) -> Any:
-    """The value of a form's field as the model keeps it; what is typed already stays."""
-    field = Trigger._meta.get_field(name)
+    """The value of a form's field as the model keeps it; documents and what is ticked are so already."""
+    field: Any = Trigger._meta.get_field(name)
+    if value is None:
+        return None if field.null else field.get_default()
+    if isinstance(value, bool) and isinstance(field, models.BooleanField):
+        return value
     if not isinstance(value, str):
-        return field.get_default() if value is None and not field.null else value  # type: ignore[union-attr]
-    cleaned = field.formfield(required=False).clean(value)  # type: ignore[union-attr]
-    return field.get_default() if cleaned in (None, "") and not field.null else cleaned  # type: ignore[union-attr]
+        if isinstance(field, models.JSONField):
+            return value
+        if isinstance(value, (list, dict)):
+            raise ValidationError(_("A single value is expected."))
+        value = str(value)
+    cleaned = field.formfield(required=False).clean(value)
+    return field.get_default() if cleaned in (None, "") and not field.null else cleaned
 
 
 def _judgeable(document: dict[str, Any], problems: Mapping[str, Problem]) -> TriggerDefinition | None:
@@ -173,18 +217,6 @@ def _judgeable(document: dict[str, Any], problems: Mapping[str, Problem]) -> Tri
     kept = [a for index, a in enumerate(listed) if not is_all_wrong and str(index) not in wrong]
     definition, _problems = validate_definition({**document, "actions": kept or [_STAND_IN]})
     return definition
-
-
-def _asks_for_personal(value: Any) -> bool:
-    """Whether a condition reads an address, a name or the like."""
-    if isinstance(value, list):
-        return any(map(_asks_for_personal, value))
-    if not isinstance(value, dict):
-        return False
-    places = [value[key] for key in ("attribute", "field") if isinstance(value.get(key), str)]
-    return any(
-        masking.is_personal(part) for place in places for part in place.replace("[]", "").split(".")
-    ) or any(map(_asks_for_personal, value.values()))
 
 
 def _samples(samples: tuple[Sample, ...], said: Mapping[str, str], user: Any) -> list[dict[str, Any]]:
@@ -219,10 +251,3 @@ def _text(sample: Sample, said: Mapping[str, str]) -> str:
     if sample.reason:
         return reasons.text(sample.reason)
     return _("Stopped at: %(condition)s.") % {"condition": said.get(sample.pointer, sample.pointer)}
-
-
-def _veiled(document: dict[str, Any], user: Any) -> dict[str, Any]:
-    if masking.may_see(user):
-        return document
-    shown: dict[str, Any] = masking.without_personal(document)
-    return shown

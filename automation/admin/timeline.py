@@ -88,10 +88,7 @@ class Entry(NamedTuple):
         return self._replace(
             title=hidden(self.title),
             note=hidden(self.note),
-            lines=tuple(
-                line._replace(text=hidden(line.text), seen=hidden(line.seen), reason=hidden(line.reason))
-                for line in self.lines
-            ),
+            lines=tuple(line.masked() for line in self.lines),
             guards=tuple(guard._replace(details=hidden(guard.details)) for guard in self.guards),
         )
 

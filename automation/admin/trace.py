@@ -67,10 +67,7 @@ class Drawn:
     def masked(self) -> Drawn:
         """The same for those who may not see addresses: what was seen may be one."""
         return Drawn(
-            [
-                line._replace(seen=hidden(line.seen), reason=hidden(line.reason), text=hidden(line.text))
-                for line in self.conditions
-            ],
+            [line.masked() for line in self.conditions],
             [guard._replace(details=hidden(guard.details)) for guard in self.guards],
             hidden(self.note),
             self.is_held,
@@ -130,7 +127,11 @@ def of_backtest(definition: TriggerDefinition, one: backtest.Explanation) -> Dra
         None,
     )
     lines = [
-        line._replace(text=said.get(line.pointer, line.pointer), seen=one.trace[line.pointer].seen)
+        line._replace(
+            text=said.get(line.pointer, line.pointer),
+            seen=one.trace[line.pointer].seen,
+            is_personal=one.trace[line.pointer].is_personal,
+        )
         for line in traces.lines(document, {**trace, "first_failing": stop})
     ]
     # Whoever does not meet the conditions is not judged.

@@ -178,8 +178,8 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
             if name in cleaned and cleaned[name] is None:
                 cleaned[name] = []
         self._keep_goal_rows(cleaned)
-        seen = cleaned.get("seen_state")
-        if self.instance.pk and seen and seen != state_of(self.instance):
+        seen = cleaned.get("seen_state") or "/"  # Nothing: a page that says not what it was made from.
+        if self.instance.pk and "seen_state" in self.fields and seen != state_of(self.instance):
             typed = self.data.copy()  # type: ignore[attr-defined]
             typed[self.add_prefix("seen_state")] = state_of(self.instance)
             self.data, self.conflicts_with = typed, seen

@@ -41,7 +41,7 @@ def explain(
         trace = replay.plan.trigger.trace(look.facts)
         document = definition.model_dump(mode="json", exclude_none=True)
         lines = {
-            line.pointer: Line(line.result, line.seen, line.is_reached, line.reason)
+            line.pointer: Line(line.result, line.seen, line.is_reached, line.reason, line.is_personal)
             for line in traces.lines(document, trace)
         }
         ask = replay.plan.ask(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from automation.engine.types import Event
+from profiles.masking import hidden
 
 
 class Ending(StrEnum):
@@ -58,6 +59,13 @@ class Line:
     seen: str
     reached: bool
     reason: str = ""
+    is_personal: bool = False  # What it saw is an address, a name or the like.
+
+    def masked(self) -> Line:
+        """The same for those who may not see personal data."""
+        if self.is_personal:
+            return replace(self, seen="…", reason=self.reason and "…")
+        return replace(self, seen=hidden(self.seen), reason=hidden(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,10 @@ class Explanation:
     reason: str
     trace: Mapping[str, Line]
     guards: tuple[GuardLine, ...]
+
+    def masked(self) -> Explanation:
+        """The same for those who may not see personal data."""
+        return replace(self, trace={pointer: line.masked() for pointer, line in self.trace.items()})
 
     def document(self) -> dict[str, Any]:
         """As the preview answers it: `trace` and `guards`."""

@@ -85,14 +85,15 @@ class TriggerPreview extends HTMLElement {
     this.builder.broken = answer.broken ?? {};
     this.builder.trace = this.chosen === null ? null : (answer.trace ?? null);
     this.builder.drawTrace();
+    const general = this.mark(answer.warnings ?? {});
     this.saved?.remove();
     this.status.textContent = open ? this.t(open === 1 ? "preview_open_one" : "preview_open", { n: open }) : "";
     this.body.replaceChildren(
       ...this.sentence(answer.sentence),
-      ...this.warnings(answer.warnings ?? {}),
+      ...this.warnings(general),
       ...(answer.backtest ? this.backtest(answer.backtest) : []),
-      ...(answer.backtest ? this.people(answer.samples ?? []) : []),
       ...(this.chosen !== null && answer.guards?.length ? this.guards(answer.guards) : []),
+      ...this.people(answer.samples ?? [], answer.withheld),
     );
     if (this.refocus !== undefined) this.body.querySelector(`[data-event="${this.refocus}"]`)?.focus();
     this.refocus = undefined;
@@ -110,20 +111,32 @@ class TriggerPreview extends HTMLElement {
     return [this.heading("plain_english"), make("p", { className: "preview-sentence" }, ...parts, ".")];
   }
 
-  warnings(found) {
-    const texts = Object.values(found).map((one) => `${one.message} ${one.hint ?? ""}`);
-    return texts.length ? [make("ul", { className: "preview-warnings" }, ...texts.map((text) => make("li", {}, `⚠ ${text}`)))] : [];
+  /* Each warning on its card; returns those that belong to none. */
+  mark(found) {
+    for (const old of this.builder.querySelectorAll(".builder-warning")) old.remove();
+    return Object.entries(found).flatMap(([pointer, one]) => {
+      const text = `⚠ ${one.message} ${one.hint ?? ""}`;
+      const link = pointer && this.builder.resolve(pointer);
+      const place = link && this.builder.places.find((known) => known.object === link.object);
+      if (!place) return [text];
+      place.notes.after(make("p", { className: "builder-warning" }, text));
+      return [];
+    });
+  }
+
+  warnings(texts) {
+    return texts.length ? [make("ul", { className: "preview-warnings" }, ...texts.map((text) => make("li", {}, text)))] : [];
   }
 
   backtest(found) {
-    const held = Object.entries(found.held_back ?? {});
-    const tiles = [["would_fire", found.fired], ["customers", found.customers], ["held_back", held.reduce((sum, [, n]) => sum + n, 0)]];
+    const held = found.held_back ?? [];
+    const tiles = [["would_fire", found.fired], ["customers", found.customers], ["held_back", held.reduce((sum, { n }) => sum + n, 0)]];
     return [
       this.heading("backtest"),
       make("div", { className: "preview-tiles" }, ...tiles.map(([word, n]) => make("div", {}, make("strong", {}, this.number(n)), this.t(word)))),
       this.bars(found.days ?? []),
       make("p", { className: "preview-axis" }, make("span", {}, this.t("days_ago", { n: found.days?.length ?? 14 })), make("span", {}, this.t("today"))),
-      held.length ? make("ul", { className: "preview-held" }, ...held.map(([reason, n]) => make("li", {}, this.t("held_by", { n: this.number(n), reason: reason.replace(/_/g, " ") })))) : null,
+      held.length ? make("ul", { className: "preview-held" }, ...held.map(({ code, label, n }) => make("li", { title: code }, this.t("held_by", { n: this.number(n), reason: label })))) : null,
       make("p", { className: "help" }, this.t(found.approximate ? "approximate" : "exact", { n: this.number(found.approximate ? found.sampled || found.events : found.events) })),
     ].filter(Boolean);
   }
@@ -144,7 +157,8 @@ class TriggerPreview extends HTMLElement {
     return picture;
   }
 
-  people(samples) {
+  people(samples, withheld) {
+    if (withheld) return [this.heading("why"), make("p", { className: "help" }, withheld)];
     if (!samples.length) return [];
     const choose = (id) => {
       this.chosen = this.chosen === id ? null : id;

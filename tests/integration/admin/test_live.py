@@ -198,6 +198,12 @@ def test_filters(root: Client) -> None:
         assert set(re.findall(r'data-slot="name">([^<]+)<', text)) == names, query
 
 
+@pytest.mark.parametrize("query", [{"customer": "\0"}, {"event": "\0"}])
+def test_a_filter_that_postgresql_cannot_read_filters_nothing(root: Client, query: dict[str, str]) -> None:
+    """NUL stands in no text that is stored."""
+    assert root.get(PAGE, query).status_code == 200
+
+
 def test_a_rejected_request_names_the_offending_field(root: Client) -> None:
     """Reason and pointer; what was refused often is one row with a number."""
     RejectedRequest.objects.create(

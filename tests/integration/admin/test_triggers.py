@@ -57,7 +57,8 @@ def add(client: Client, **fields: Any) -> HttpResponse:
 def change(client: Client, trigger: Trigger, **fields: Any) -> HttpResponse:
     """Send the form that changes a trigger."""
     url = reverse("admin:automation_trigger_change", args=[trigger.pk])
-    values = {"name": trigger.name, "mode": trigger.mode} | fields
+    seen = state_of(Trigger.objects.get(pk=trigger.pk))  # As the page that was opened just now says.
+    values = {"name": trigger.name, "mode": trigger.mode, "seen_state": seen} | fields
     return client.post(url, filled(**values))  # type: ignore[return-value]
 
 
@@ -200,6 +201,9 @@ def test_somebody_elses_change_is_not_overwritten_unseen(root: Client) -> None:
     assert Trigger.objects.get().mode == "paused"
     form = answer.context["adminform"].form  # type: ignore[attr-defined]
     assert form["name"].value() == "Mine"
+    unsaid = change(root, trigger, seen_state="", mode="live", name="Mine")
+    assert "Somebody else saved this trigger while you were editing it" in unsaid.content.decode()
+    assert Trigger.objects.get().name != "Mine"
     again = change(root, trigger, seen_state=form["seen_state"].value(), mode="live", name="Mine")
     assert again.status_code == 302
     assert (Trigger.objects.get().mode, Trigger.objects.get().name) == ("paused", "Mine")
