@@ -98,6 +98,7 @@ WORDS = {
     "why": _("Why, and why not?"),
     "why_help": _("Choose a person: every card then shows what it saw. Nothing is sent."),
     "why_chosen": _("Every card shows what it saw for this person. Choose them again to go back."),
+    "test_person": _("Send me a test with their data (of what is saved)"),
     "guards": _("May it act for this person?"),
     "until": _("{text} Until {until}."),
     "preview_empty": _("Choose an event to see who would get this."),

@@ -165,3 +165,20 @@ def test_a_marketer_builds_cart_recovery_by_keyboard_only(editor: Callable[[], E
         deliver_batch(lane, worker="test", limit=10)
     assert smtp.recipients == [["noor@example.com"]]
     assert smtp.messages[0]["Subject"] == "Your cart"
+
+
+def test_the_chosen_person_is_taken_along_to_the_test(editor: Callable[[], Editor]) -> None:
+    """S-003: from a person in the panel to the page that sends a test with their data."""
+    from tests.integration.admin import rows
+
+    past()
+    made = rows.trigger(conditions=[rows.CART])
+    window = editor()
+    window.change(made.pk)
+    person = window.page.locator(".preview-people button").first
+    event = person.get_attribute("data-event")
+    assert window.page.locator("a[href*='/test/?event=']").count() == 0
+    person.click()
+    address = window.page.locator("a[href*='/test/?event=']").get_attribute("href")
+    window.page.goto(window.base + address)
+    assert window.page.input_value("[name=event]") == event

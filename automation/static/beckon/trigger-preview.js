@@ -169,6 +169,8 @@ class TriggerPreview extends HTMLElement {
       this.heading("why"),
       make("ul", { className: "preview-people" }, ...samples.map((one) => make("li", {}, make("button", { type: "button", "data-event": one.event_id, "data-outcome": one.outcome, "aria-pressed": String(this.chosen === one.event_id), onclick: () => choose(one.event_id) }, make("strong", {}, one.customer), make("time", { dateTime: one.at }, this.clock(one.at)), make("span", {}, one.text))))),
       make("p", { className: "help" }, this.t(this.chosen === null ? "why_help" : "why_chosen")),
+      // In a tab of its own: what was typed here stays.
+      ...(this.chosen !== null && this.dataset.testUrl ? [make("p", {}, make("a", { href: `${this.dataset.testUrl}?event=${this.chosen}`, target: "_blank" }, this.t("test_person")))] : []),
     ];
   }
 
