@@ -13,7 +13,7 @@ from django.utils import timezone
 from automation.admin.trace import tone
 from automation.models import Execution, Task
 from profiles.clock import short, when
-from profiles.models import Profile
+from profiles.models import Consent, Profile
 from tests.integration.admin import rows
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +105,11 @@ def test_the_heading_of_a_trigger_is_its_name(admin_client: Client) -> None:
     trigger = rows.trigger()
     page = admin_client.get(reverse("admin:automation_trigger_change", args=[trigger.pk])).content.decode()
     assert f"<h1>{trigger.name}</h1>" in page
+
+
+def test_a_word_on_consent_is_named_for_people(admin_client: Client) -> None:
+    profile = rows.customer()
+    Consent.objects.filter(profile=profile).delete()
+    Consent.objects.create(profile=profile, is_granted=True, recorded_at=timezone.now(), source="form")
+    page = admin_client.get(reverse("admin:profiles_profile_change", args=[profile.pk])).content.decode()
+    assert "E-mail marketing: yes" in page
