@@ -142,6 +142,15 @@ def test_a_slow_or_failing_preview_never_stands_in_the_way(editor: Open) -> None
     one.complaints.clear()
 
 
+def test_warnings_stand_on_their_card(editor: Open) -> None:
+    """An event that never came is said where it was chosen, quietly, and nowhere else."""
+    one = editor()
+    one.change(trigger(conditions=[{**CART, "event_type": "never_seen"}]).pk)
+    one.page.locator('[data-card="/conditions/0"] .builder-warning').wait_for()
+    assert one.page.locator(".builder-warning").count() == 1
+    assert one.page.locator(".preview-warnings").count() == 0
+
+
 def test_two_sessions_edit_one_trigger(editor: Open) -> None:
     """S-080: the second is told who saved what, keeps the text, and saves it as a new version or discards it."""
     from automation.engine.types import Mode
