@@ -60,11 +60,14 @@ def servers() -> Iterator[Servers | None]:
 def django_db_setup(servers: Servers | None, django_db_setup: None, django_db_blocker: Any) -> None:
     """pytest-django's creation of the test database, after the servers are up.
 
-    Between transactional tests every table is emptied, which the audit log refuses: here, and only here, that
+    Between transactional tests the tables are emptied, which the audit log refuses: here, and only here, that
     one trigger of it is switched off.
     """
     from django.db import connection
 
+    from tests import emptying
+
+    emptying.install()
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE automation_auditentry DISABLE TRIGGER audit_not_emptied")
 
