@@ -13,6 +13,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 
 FEW = 2_000  # Rows that are quicker deleted than their table is truncated.
 KEPT = frozenset({"django_content_type", "auth_permission"})  # The same after every test.
+APPEND_ONLY = "automation_auditentry"  # Its rows cannot be deleted, by nobody.
 
 _truncate_all = DatabaseOperations.sql_flush
 
@@ -38,7 +39,8 @@ def _empty(
     with self.connection.cursor() as cursor:
         cursor.execute(
             " UNION ALL ".join(
-                f"SELECT {number}, EXISTS (SELECT FROM {name}), EXISTS (SELECT FROM {name} OFFSET {FEW})"
+                f"SELECT {number}, EXISTS (SELECT FROM {name}),"
+                f" {name == self.quote_name(APPEND_ONLY)} OR EXISTS (SELECT FROM {name} OFFSET {FEW})"
                 for number, name in enumerate(names)
             )
         )
@@ -47,9 +49,12 @@ def _empty(
         ]
     if not found:
         return []
-    # Not even the triggers of the audit log refuse; foreign keys hold again once all is gone.
+    # In any order: foreign keys hold again once all is gone.
     return [
         "SET LOCAL session_replication_role = replica",
-        *(f"TRUNCATE {name} CASCADE" if is_large else f"DELETE FROM {name}" for name, is_large in found),
+        *(
+            f"TRUNCATE {name} CASCADE" if must_go_at_once else f"DELETE FROM {name}"
+            for name, must_go_at_once in found
+        ),
         "SET LOCAL session_replication_role = DEFAULT",
     ]

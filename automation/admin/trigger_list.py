@@ -21,6 +21,7 @@ from automation import snippets, transfer, wording
 from automation.admin import curl, kinds, links, modes, trigger_facts, trigger_problems
 from automation.admin.trigger_form import PRIORITIES
 from automation.admin.trigger_pages import TriggerPages, signed_in
+from automation.audit import record
 from automation.models import Trigger
 from automation.recipes import recipes
 from automation.templatetags.beckon_charts import sparkline
@@ -169,6 +170,15 @@ class TriggerList(TriggerPages):
     def copy_as_curl(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> HttpResponse:
         """A command for each that sends the event it waits for."""
         listed = [(trigger, curl.command(trigger)) for trigger in queryset.order_by("name")]
+        # Its page is the end of it, not a question, so it writes its own entry.
+        record(
+            "trigger.copy_as_curl",
+            actor=request.user.get_username(),
+            actor_id=request.user.pk,
+            target="automation.trigger",
+            details={"rows": [str(trigger.pk) for trigger, _command in listed], "more": False},
+            request=request,
+        )
         return self.page(
             request, None, "trigger_curl", _("Send the event that they wait for"), commands=listed
         )
