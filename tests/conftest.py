@@ -57,7 +57,7 @@ def servers() -> Iterator[Servers | None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(servers: Servers | None, django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(servers: Servers | None, django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """pytest-django's creation of the test database, after the servers are up.
 
     Between transactional tests the tables are emptied, which the audit log refuses: here, and only here, that
@@ -70,6 +70,15 @@ def django_db_setup(servers: Servers | None, django_db_setup: None, django_db_bl
     emptying.install()
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE automation_auditentry DISABLE TRIGGER audit_not_emptied")
+    yield
+    with (
+        django_db_blocker.unblock(),
+        connection.cursor() as cursor,
+    ):  # Threads of web servers may be in it still.
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ class Left(Generic[Result]):
             except Exception:  # Its lease ends by itself, and `rescue` decides.
                 log.exception("the result of a long call cannot be recorded")
             finally:
-                self._over()
                 connection.close()  # Of this thread, which may not be needed again for long.
+                self._over()
 
         self._future.add_done_callback(finish)
 

@@ -285,6 +285,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
 
 # Model label -> why no row of it holds anything of a customer. Apps that are not ours are named as a whole.
 NOT_PERSONAL: Final[Mapping[str, str]] = {
+    "analytics.Onboarding": "What members of staff have looked at.",
     "automation.AuditEntry": "Personal values of an entry are in AuditPersonal; only their salted hash is here.",
     "automation.AuditCheck": "How far the chain was walked.",
     "automation.Epoch": "One number.",
