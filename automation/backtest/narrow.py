@@ -36,7 +36,9 @@ class Narrowly:
         """The steps, ascending for each customer, whose end is still open afterwards."""
         if self._names is None:
             return steps
-        sources = window.histories(profile_ids, self._names, past.oldest(self._until), self._until)
+        # What follows from a few events (profiles.behavior.sources) never follows from their context.
+        oldest = past.oldest(self._until)
+        sources = window.histories(profile_ids, self._names, oldest, self._until, has_context=False)
         histories: Mapping[int, Sequence[Event]] = {}
         if self._looks:
             first = min(step.event.occurred_at for step in steps) - self._window

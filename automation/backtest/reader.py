@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
 
 from automation.backtest.unread import NO_PROFILE, NO_ZONE, UNREAD, Narrow
 from automation.engine.types import Event, Facts
@@ -38,11 +37,12 @@ class Reader:
             _move(self._history, order, self._seen.append)
         before = self._state
         after = apply(before, event) if event.name in names else before
-        profile: Mapping[str, Any] = Narrow(view(after, at), attributes) if attributes else NO_PROFILE
+        earlier = Narrow(view(before, at), attributes) if attributes else NO_PROFILE
+        is_source = attributes and after is not before
         return Facts(
             event,
-            profile,
-            Narrow(view(before, at), attributes) if attributes else NO_PROFILE,
+            Narrow(view(after, at), attributes) if is_source else earlier,
+            earlier,
             at,
             _zone(after, event),
             history=UNREAD if self._history is None else self._seen,

@@ -31,6 +31,10 @@ def _event(row: tuple[Any, ...]) -> Event:
     return Event(row[0], row[1], row[2], row[3], row[4], row[5], data, context, row[8], row[9])
 
 
+def _bare_event(row: tuple[Any, ...]) -> Event:
+    return Event(row[0], row[1], row[2], row[3], row[4], row[5], decoded(row[6]))
+
+
 def entries(names: Collection[str], since: datetime, until: datetime, limit: int | None) -> list[Entry]:
     """The newest `limit` events of these names ({"*"}: of all) in [since, until], ascending; imports fire nothing."""
     with connection.cursor() as cursor:
@@ -60,12 +64,19 @@ def entry(event_id: int, first: datetime, last: datetime) -> Entry | None:
 
 
 def histories(
-    profile_ids: Collection[int], names: Collection[str] | None, since: datetime, until: datetime
+    profile_ids: Collection[int],
+    names: Collection[str] | None,
+    since: datetime,
+    until: datetime,
+    *,
+    has_context: bool = True,
 ) -> dict[int, list[Event]]:
     """For each profile its stored events of `names` (None: of all) in [since, until], ascending.
 
-    At most HISTORY_ROWS altogether, the newest: what is older is then not known.
+    At most HISTORY_ROWS altogether, the newest: what is older is then not known. Without `has_context` they come
+    without context and session.
     """
+    event_of = _event if has_context else _bare_event
     found: dict[int, list[Event]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -83,7 +94,7 @@ def histories(
             },
         )
         for row in cursor.fetchall():
-            found[row[3]].append(_event(row))
+            found[row[3]].append(event_of(row))
     for history in found.values():
         history.sort(key=lambda event: event.order)
     return found
